@@ -1,0 +1,1 @@
+"""Measurement of real hardware; torch and NVML live here only."""

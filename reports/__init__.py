@@ -1,0 +1,1 @@
+"""Pages that a person reads; plotly lives here only."""
