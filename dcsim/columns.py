@@ -1,0 +1,117 @@
+"""Every column that a run folder holds: its name, unit and meaning.
+
+One table here feeds the Parquet field metadata, the README and the report's tooltips. Kinds: ``f`` float, ``i``
+integer, ``s`` text; ``f`` and ``i`` columns may be declared nullable where a value can be undefined.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Column:
+    """One declared output column; ``unit`` is ``1`` for pure numbers and empty for text."""
+
+    name: str
+    kind: Literal["f", "i", "s"]
+    unit: str
+    meaning: str
+    nullable: bool = False
+
+
+INTERVALS = (
+    Column("start_s", "f", "s", "start of the interval, from the plan's start in local standard time"),
+    Column("duration_s", "f", "s", "length of the interval"),
+    Column("dry_bulb_c", "f", "degC", "outdoor dry-bulb temperature"),
+    Column("wet_bulb_c", "f", "degC", "outdoor wet-bulb temperature, ASHRAE equations"),
+    Column("gpus_energised", "f", "GPU", "mean number of GPUs in racks with power, failed ones included"),
+    Column("gpus_down", "f", "GPU", "mean number of GPUs in failed nodes"),
+    Column("gpus_allocated", "f", "GPU", "mean number of GPUs held by jobs"),
+    Column("jobs_queued", "f", "job", "mean number of jobs submitted and not running"),
+    Column("gpus_queued", "f", "GPU", "mean number of GPUs that queued jobs ask for"),
+    Column("job_power_w", "f", "W", "mean power of the nodes or parts of nodes that jobs hold, idle power included"),
+    Column("idle_power_w", "f", "W", "mean power of the nodes or parts of nodes that no job holds"),
+    Column("fabric_power_w", "f", "W", "mean power of switches and optical transceivers"),
+    Column("support_power_w", "f", "W", "mean power of storage, management and login servers"),
+    Column("it_power_w", "f", "W", "mean IT power at the rack inputs: jobs + idle + fabric + support"),
+    Column("server_fan_power_w", "f", "W", "mean power of the fans inside servers, a part of job and idle power"),
+    Column("pdu_loss_w", "f", "W", "mean loss of the power distribution units"),
+    Column("ups_loss_w", "f", "W", "mean loss of the uninterruptible power supplies"),
+    Column("transformer_loss_w", "f", "W", "mean loss of the utility transformers"),
+    Column("electrical_loss_w", "f", "W", "mean electrical loss: PDU + UPS + transformer"),
+    Column("room_fan_power_w", "f", "W", "mean power of the air handlers' fans"),
+    Column("pump_power_w", "f", "W", "mean power of chilled-water, condenser-water and coolant pumps"),
+    Column("chiller_power_w", "f", "W", "mean power of compressors"),
+    Column("rejection_power_w", "f", "W", "mean power of cooling-tower or dry-cooler fans"),
+    Column("plant_base_power_w", "f", "W", "mean power of controls, sumps and minimum-flow pumps of the plant"),
+    Column("cooling_power_w", "f", "W", "mean cooling power: room fans + pumps + compressors + rejection + plant base"),
+    Column("lighting_power_w", "f", "W", "mean power of lighting, offices and building services"),
+    Column("other_power_w", "f", "W", "mean power of everything else: lighting and building services"),
+    Column("facility_power_w", "f", "W", "mean power at the utility meter: IT + losses + cooling + other"),
+    Column("heat_rejected_w", "f", "W", "mean heat given to the outdoors by towers, coolers and outdoor equipment"),
+    Column("cooling_mode", "i", "1", "0 free cooling, 1 partly mechanical, 2 fully mechanical"),
+    Column(
+        "cooling_margin_frac",
+        "f",
+        "1",
+        "(plant capacity at this hour - heat load) / capacity, no redundant units",
+    ),
+    Column("supply_air_c", "f", "degC", "air reached at the servers' inlets; 0 before the first phase"),
+    Column("supply_water_c", "f", "degC", "chilled or facility water reached; 0 before the first phase"),
+    Column("evaporation_kg", "f", "kg", "water evaporated"),
+    Column("blowdown_kg", "f", "kg", "water drained to hold the concentration of the tower basin"),
+    Column("drift_kg", "f", "kg", "water carried out of the tower as droplets"),
+    Column("water_kg", "f", "kg", "make-up water: evaporation + blowdown + drift"),
+    Column("carbon_intensity_kg_per_kwh", "f", "kg/kWh", "location-based average carbon intensity of the grid"),
+    Column("carbon_kg", "f", "kg", "location-based operational carbon: facility energy times carbon intensity"),
+)
+
+JOBS = (
+    Column("job_id", "i", "", "the trace's own number, or the order of submission"),
+    Column("job_class", "s", "", "workload class"),
+    Column("submit_s", "f", "s", "when the job was submitted, from the plan's start"),
+    Column("start_s", "f", "s", "when it first started; null if it never did", True),
+    Column("end_s", "f", "s", "when it completed; null if it did not within the plan", True),
+    Column("gpus", "i", "GPU", "GPUs that the job asks for"),
+    Column("gpus_held", "i", "GPU", "GPUs that it holds while it runs: a job wider than a node holds whole nodes"),
+    Column("nodes", "i", "node", "nodes on which those GPUs are"),
+    Column("leaves", "i", "1", "leaf switches that its last placement spans; 0 if it never started"),
+    Column("restarts", "i", "1", "how often a node failure stopped it"),
+    Column("run_s", "f", "s", "time for which it held GPUs, all attempts"),
+    Column("useful_s", "f", "s", "part of run_s that became lasting work at the reference speed"),
+    Column("energy_j", "f", "J", "energy of the nodes or parts of nodes that it held, idle power included"),
+    Column("status", "s", "", "completed, running, queued, not submitted or skipped"),
+)
+
+LEDGER = (
+    Column("month", "s", "", "calendar month of the cash flow, YYYY-MM"),
+    Column("category", "s", "", "capex, opex, revenue or residual"),
+    Column("item", "s", "", "asset class or cost line"),
+    Column("phase", "s", "", "build phase, or 'site' for what belongs to no phase"),
+    Column("quantity", "f", "", "how many units"),
+    Column("unit", "s", "", "unit of the quantity"),
+    Column("unit_price_usd", "f", "USD", "price of a unit"),
+    Column("amount_usd", "f", "USD", "cash flow: costs negative, income positive"),
+    Column("source", "s", "", "where the price comes from"),
+)
+
+ASSUMPTIONS = (
+    Column("used_for", "s", "", "what the value decides"),
+    Column("table", "s", "", "catalog table"),
+    Column("key", "s", "", "name of the part"),
+    Column("parameter", "s", "", "which of its parameters"),
+    Column("value", "f", "", "value used"),
+    Column("unit", "s", "", "its unit"),
+    Column("price_year", "i", "", "year of the price or figure", True),
+    Column("low", "f", "", "low end of the range that sources support", True),
+    Column("high", "f", "", "high end", True),
+    Column("source", "s", "", "key in sources.csv, 'assumption', or 'scenario' where the scenario states the value"),
+    Column("note", "s", "", "what a skeptic should know"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "intervals": INTERVALS,
+    "jobs": JOBS,
+    "ledger": LEDGER,
+    "assumptions": ASSUMPTIONS,
+}
