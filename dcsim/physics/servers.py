@@ -1,0 +1,81 @@
+"""Power of a GPU server: electronics by duty and stall, fans by heat and inlet temperature."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dcsim.errors import RangeError
+from dcsim.physics.fluids import server_fan_w
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ServerPower:
+    """What a server draws.
+
+    Parameters
+    ----------
+    electronics_idle_w, electronics_max_w : float
+        All but the fans, idle and under the heaviest measured work. [W]
+    fan_max_w : float
+        Fans at full speed. [W]
+    liquid_frac : float
+        Share of the electronics' heat that cold plates take. [1]
+    """
+
+    electronics_idle_w: float
+    electronics_max_w: float
+    fan_max_w: float
+    liquid_frac: float
+
+
+def electronics_w(server: ServerPower, duty_frac: ArrayLike, stall_frac: ArrayLike = 0.0) -> Floats:
+    r"""Power of a server without its fans.
+
+    Parameters
+    ----------
+    server : ServerPower
+    duty_frac : array_like, shape (n,)
+        Power above idle while computing, over the heaviest measured; 0 to 1. [1]
+    stall_frac : array_like, shape (n,)
+        Share of the time in which the GPUs wait for the network and draw idle power; 0 to 1. [1]
+
+    Raises
+    ------
+    RangeError
+        If a duty or a stall share is outside 0 to 1.
+
+    Notes
+    -----
+    .. math:: P = P_{idle} + (P_{max} - P_{idle}) \, d \, (1 - s)
+
+    Waiting GPUs poll, so they draw more than a bare idle one; the measured stall share of the catalog is a power proxy
+    and holds that already.
+    """
+    duty, stall = np.asarray(duty_frac, dtype=float), np.asarray(stall_frac, dtype=float)
+    for what, share in (("duty", duty), ("stall share", stall)):
+        if np.any((share < 0) | (share > 1)):
+            raise RangeError(f"{what} must be 0 to 1, got {share.min():g} to {share.max():g}")
+    return server.electronics_idle_w + (server.electronics_max_w - server.electronics_idle_w) * duty * (1.0 - stall)
+
+
+def fan_w(server: ServerPower, electronics: ArrayLike, inlet_c: Any) -> Floats:
+    r"""Power of a server's fans.
+
+    Parameters
+    ----------
+    server : ServerPower
+    electronics : array_like, shape (n,)
+        Power of the electronics. [W]
+    inlet_c : float
+        Air temperature at the server's inlet. [degC]
+
+    Notes
+    -----
+    Airflow follows the electronics' power, by :func:`dcsim.physics.fluids.server_fan_w`. The share on cold plates
+    needs no air; ``fan_max_w`` of such a server is that of the fans that remain.
+    """
+    return server_fan_w(server.fan_max_w, np.asarray(electronics, dtype=float) / server.electronics_max_w, inlet_c)
