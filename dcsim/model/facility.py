@@ -1,0 +1,136 @@
+"""What a planner states about the site, the building and its phases."""
+
+import datetime
+from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
+
+from pydantic import Field, model_validator
+
+from dcsim.model.base import Count, Fraction, Name, Positive, Stated, Text
+from dcsim.physics.cooling import COOLING
+from dcsim.physics.electrical import PowerChain
+from dcsim.physics.fabric import FABRICS
+from dcsim.physics.plant import CoolingPart
+
+if TYPE_CHECKING:
+    Cooling = CoolingPart
+else:
+    # The registry decides which cooling systems a scenario may choose; a new entry there appears here by itself.
+    Cooling = Annotated[Union[tuple(system.part for system in COOLING.values())], Field(discriminator="kind")]  # noqa: UP007
+
+
+class Site(Stated):
+    """Where the facility stands and what it is connected to."""
+
+    name: Text
+    utility_mw: Positive = Field(le=5000, description="power that the utility connection delivers at the meter [MW]")
+    weather: Text = Field(
+        description="a weather year of the catalog, or the path of an EPW or TMY3 file, relative to the scenario file"
+    )
+    design_margin_k: Annotated[float, Field(strict=True, ge=0, le=10)] | None = Field(
+        default=None,
+        description="added to the hottest dry bulb and wet bulb of the weather year to get the design hour; a typical "
+        "year misses the extremes of a longer record; the catalog's if absent [K]",
+    )
+    tariff: Name = Field(description="key in the catalog's tariffs")
+    carbon: Name = Field(description="key in the catalog's carbon tables")
+    water: Name = Field(default="loudoun-water-2024", description="key of the water and sewer prices")
+    proxies: dict[Literal["weather", "tariff", "carbon", "water"], Text] = Field(
+        default_factory=dict,
+        description="inputs that stand in for the site's own, each with the reason; every output says so",
+    )
+
+
+class Racks(Stated):
+    """Rack slots and what feeds them."""
+
+    feed_kw: Positive = Field(le=2000, description="rating of the feed of one rack [kW]")
+    continuous_frac: Fraction = Field(default=0.8, description="share of the feed usable continuously (NEC 210.20)")
+    height_u: Count = Field(default=48, le=70, description="rack units for servers")
+    servers_per_rack: Count | None = Field(default=None, description="stated density; else as many as fit")
+
+
+class Fabric(Stated):
+    """The compute network, sized by formula."""
+
+    kind: Name = Field(default="fat_tree", description=f"one of {', '.join(FABRICS)}")
+    switch: Name = Field(default="qm9700", description="key in the catalog's switches")
+    optic: Name = Field(default="osfp-400g-sr4", description="key in the catalog's optics")
+    oversubscription: float = Field(default=1.0, ge=1, le=16, strict=True, description="leaf down-links over up-links")
+    host_links: Literal["optical", "copper"] = Field(default="optical", description="cable between server and leaf")
+
+
+class Schedule(Stated):
+    """When something is ordered and when it stands on the floor, ready for power."""
+
+    order: datetime.date
+    delivery: datetime.date
+
+    @model_validator(mode="after")
+    def _delivery_follows_order(self) -> Self:
+        if self.delivery < self.order:
+            raise ValueError(f"delivery {self.delivery} is before order {self.order}; swap or correct the dates")
+        return self
+
+
+class Phase(Stated):
+    """One build phase: what it may use, when it is bought and when it is energised."""
+
+    name: Name
+    utility_mw: Positive = Field(description="share of the utility connection that this phase may draw [MW]")
+    rack_slots: Count
+    critical_kw: Positive | None = Field(
+        default=None, description="IT power that its UPS may carry; sized if absent [kW]"
+    )
+    cooling_kw: Positive | None = Field(
+        default=None, description="heat that its plant may remove; sized if absent [kW]"
+    )
+    budget_usd: Positive | None = Field(default=None, description="capital that it may spend [USD]")
+    servers: Annotated[int, Field(strict=True, ge=1)] | Literal["max"] = Field(
+        default="max", description="servers to install, or max for as many as the limits allow"
+    )
+    construction: Schedule
+    hardware: Schedule
+    energised: datetime.date = Field(description="when its servers take jobs")
+
+    @model_validator(mode="after")
+    def _energised_after_deliveries(self) -> Self:
+        for what, schedule in (("construction", self.construction), ("hardware", self.hardware)):
+            if self.energised < schedule.delivery:
+                raise ValueError(
+                    f"energised {self.energised} is before the delivery of its {what} on {schedule.delivery}; "
+                    "energise later or deliver earlier"
+                )
+        return self
+
+
+class Facility(Stated):
+    """Servers, racks, fabric, power chain and plant."""
+
+    server: Name = Field(description="key in the catalog's servers, or a published spelling of it")
+    server_design_kw: Positive | None = Field(
+        default=None,
+        description="power per server on which feeds and plant are sized; the catalog's peak if absent [kW]",
+    )
+    racks: Racks
+    fabric: Fabric = Fabric()
+    power: PowerChain = PowerChain()
+    cooling: Cooling
+    support_power_frac: Fraction | None = Field(
+        default=None,
+        description="storage, management and login servers over the GPU servers' design power; the catalog's if absent",
+    )
+    lighting_frac: Fraction | None = Field(
+        default=None,
+        description="lighting, offices and building services over the design IT power; the catalog's if absent",
+    )
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _phases_are_distinct_and_ordered(self) -> Self:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two phases share a name: {', '.join(names)}; name each once")
+        dates = [phase.energised for phase in self.phases]
+        if dates != sorted(dates):
+            raise ValueError("phases must be listed in the order of their energised dates")
+        return self

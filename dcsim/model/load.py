@@ -1,0 +1,236 @@
+"""Load a scenario: read, inherit, override, check; every fault at once, each with its place and the way out."""
+
+import copy
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dcsim.errors import InputError, Problem, UsageError
+from dcsim.model.scenario import Scenario
+from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, read
+from dcsim.registry import unknown
+
+COMMAND_LINE = Path("--set")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked scenario with the files that it came from and the place where each value was stated."""
+
+    scenario: Scenario
+    path: Path
+    files: tuple[Path, ...]
+    tree: Tree
+
+    def file(self, place: Place) -> Path:
+        """Path stated at *place*, made absolute against the file that states it; ``${NAME}`` is expanded.
+
+        Raises
+        ------
+        UsageError
+            If the path names an environment variable that is not set.
+        """
+        value: Any = self.tree.values
+        for key in place:
+            value = value[key]
+        text = os.path.expandvars(str(value))
+        if missing := re.search(r"\$\{?(\w+)", text):
+            raise UsageError(
+                f"{dotted(place)}: '{value}' needs the environment variable {missing[1]}, which is not set"
+            )
+        origin = self.tree.origin(place).file
+        base = Path.cwd() if origin == COMMAND_LINE else origin.resolve().parent
+        return base / text
+
+    def fault(self, place: Place, message: str) -> InputError:
+        """Error for one fault at *place* that only a later step could see."""
+        return self.faults([(place, message)])
+
+    def faults(self, faults: list[tuple[Place, str]]) -> InputError:
+        """Error for several such faults."""
+        return InputError(str(self.path), [_problem(self.tree, self.path, *fault) for fault in faults])
+
+
+def shipped() -> dict[str, Path]:
+    """Scenarios that come with dcsim, by name."""
+    folder = Path(str(files("dcsim.scenarios")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
+    """Read the scenario *source*, lay it over the files it extends, apply *sets* and check the result.
+
+    Parameters
+    ----------
+    source : str or Path
+        Path of a YAML file, or the name of a shipped scenario.
+    sets : tuple of str
+        Overrides, each ``path=value``, for example ``facility.phases[1].rack_slots=60``. The value is YAML.
+
+    Raises
+    ------
+    UsageError
+        If a file is missing or an override is not of the form ``path=value``.
+    InputError
+        If anything in the files is wrong; all faults of a file are listed.
+    """
+    path = Path(source)
+    if not path.exists() and str(source) in shipped():
+        path = shipped()[str(source)]
+    tree, paths = _inherit(path, ())
+    for text in sets:
+        _override(tree, text)
+    values = {key: value for key, value in tree.values.items() if key != "extends"}
+    try:
+        scenario = Scenario.model_validate(values)
+    except ValidationError as error:
+        raise _faults(error, tree, path) from None
+    return Loaded(scenario, path, paths, tree)
+
+
+def _inherit(path: Path, below: tuple[Path, ...]) -> tuple[Tree, tuple[Path, ...]]:
+    tree = read(path)
+    base = tree.values.get("extends")
+    if base is None:
+        return tree, (path,)
+    line = tree.origins[("extends",)].line
+    if not isinstance(base, str):
+        raise InputError(str(path), [Problem(line, "extends", f"{base!r} must be the path of one scenario file")])
+    base_path = path.resolve().parent / base
+    if not base_path.exists() and base in shipped():
+        base_path = shipped()[base]
+    if not base_path.exists():
+        raise InputError(str(path), [Problem(line, "extends", f"'{base}' does not exist beside this file")])
+    if base_path.resolve() in [p.resolve() for p in (*below, path)]:
+        raise InputError(str(path), [Problem(line, "extends", f"'{base}' extends this file in turn; break the circle")])
+    base_tree, paths = _inherit(base_path, (*below, path))
+    return merge(base_tree, tree), (*paths, path)
+
+
+def _override(tree: Tree, text: str) -> None:
+    """Apply one ``path=value`` of the command line to *tree* in place."""
+    path_text, equals, value_text = text.partition("=")
+    keys: list[Key] = [int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path_text)]
+    if not equals or not keys:
+        raise UsageError(f"--set '{text}': write it as path=value, for example --set plan.years=10")
+    value = parse(f"value: {value_text}", COMMAND_LINE).values["value"]
+    target: Any = tree.values
+    for depth, key in enumerate(keys[:-1]):
+        if isinstance(target, dict) and isinstance(key, str):
+            target = target.setdefault(key, {})
+        elif isinstance(target, list) and isinstance(key, int) and key < len(target):
+            target = target[key]
+        else:
+            raise UsageError(f"--set '{text}': there is no '{dotted(tuple(keys[: depth + 1]))}' in the scenario")
+    last = keys[-1]
+    fits = (isinstance(target, dict) and isinstance(last, str)) or (
+        isinstance(target, list) and isinstance(last, int) and last < len(target)
+    )
+    if not fits:
+        raise UsageError(f"--set '{text}': there is no '{dotted(tuple(keys))}' in the scenario")
+    target[last] = copy.deepcopy(value)
+    place = tuple(keys)
+    for stale in [p for p in tree.origins if p[: len(place)] == place]:
+        del tree.origins[stale]
+    tree.origins[place] = Origin(COMMAND_LINE, 0)
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """JSON Schema of a scenario file, for editors."""
+    result = Scenario.model_json_schema()
+    result["properties"]["extends"] = {"type": "string", "description": "scenario file that this one is laid over"}
+    return result
+
+
+def _schema_at(place: Place, tree: Tree) -> dict[str, Any]:
+    """Part of the schema that describes the mapping at *place*; empty where it is not a mapping of known keys."""
+    node: dict[str, Any] = schema()
+    value: Any = tree.values
+    for key in (*place, None):
+        while "$ref" in node or "oneOf" in node or "anyOf" in node:
+            if "$ref" in node:
+                node = schema()["$defs"][node["$ref"].rsplit("/", 1)[1]]
+            elif "discriminator" in node:
+                kinds = node["discriminator"]["mapping"]
+                reference = kinds.get(value.get("kind") if isinstance(value, dict) else None)
+                node = {"$ref": reference} if reference else {}
+            else:
+                options = [o for o in node.get("oneOf", node.get("anyOf", [])) if "$ref" in o]
+                node = options[0] if options else {}
+        if key is None:
+            break
+        if isinstance(key, int):
+            node, value = node.get("items", {}), value[key] if isinstance(value, list) and key < len(value) else None
+        else:
+            node, value = node.get("properties", {}).get(key, {}), value.get(key) if isinstance(value, dict) else None
+    return node
+
+
+def _stated_place(location: tuple[Key, ...], tree: Tree, absent: bool) -> Place:
+    """Translate a pydantic location into a place of the file: tags of unions are not keys of the file."""
+    place: list[Key] = []
+    value: Any = tree.values
+    for i, key in enumerate(location):
+        children = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(children, dict) and key in children:
+            place.append(key)
+            value = children[key]
+        elif absent and i == len(location) - 1 and isinstance(key, str):
+            place.append(key)
+    return tuple(place)
+
+
+_BOUNDS = {
+    "greater_than": ("gt", "must be above"),
+    "greater_than_equal": ("ge", "is below the minimum"),
+    "less_than": ("lt", "must be below"),
+    "less_than_equal": ("le", "is above the maximum"),
+}
+
+
+def _message(error: Any, place: Place, tree: Tree) -> str:
+    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "missing":
+        meaning = _schema_at(place[:-1], tree).get("properties", {}).get(place[-1], {}).get("description", "")
+        return f"is required{f': {meaning}' if meaning else ''}"
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _schema_at(place[:-1], tree).get("properties", {})
+        return unknown(str(place[-1]), known, "key here") if known else "is not a known key here; remove it"
+    if kind == "union_tag_invalid":
+        return unknown(str(context["tag"]), re.findall(r"'([^']+)'", context["expected_tags"]), "kind")
+    if kind == "union_tag_not_found":
+        return "needs a 'kind'"
+    if kind in _BOUNDS:
+        bound, rule = _BOUNDS[kind]
+        return f"{given!r} {rule} {context[bound]:g}"
+    if kind == "literal_error":
+        return unknown(str(given), re.findall(r"'([^']+)'", context["expected"]), "choice")
+    if kind == "value_error":
+        return str(context["error"])
+    text = error["msg"][0].lower() + error["msg"][1:]
+    return f"{given!r} is wrong: {text.replace('input should be', 'must be')}"
+
+
+def _faults(error: ValidationError, tree: Tree, path: Path) -> InputError:
+    """Turn pydantic's errors into problems of the files, one a place."""
+    messages: dict[Place, list[str]] = {}
+    for item in error.errors():
+        absent = item["type"] in ("missing", "extra_forbidden", "unexpected_keyword_argument")
+        place = _stated_place(item["loc"], tree, absent)
+        messages.setdefault(place, []).append(_message(item, place, tree))
+    joined = {place: "; or ".join(dict.fromkeys(texts)) for place, texts in messages.items()}
+    return InputError(str(path), [_problem(tree, path, place, text) for place, text in joined.items()])
+
+
+def _problem(tree: Tree, path: Path, place: Place, message: str) -> Problem:
+    """Fault at a place of the scenario *path*; a place that a file below it or the command line states says so."""
+    origin = tree.origin(place)
+    elsewhere = "" if origin.file == path else f" (stated in {origin.file.name})"
+    return Problem(origin.line, dotted(place), message + elsewhere)
