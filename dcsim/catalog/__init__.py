@@ -1,0 +1,1 @@
+"""Figures with a source: parts, prices, tariffs, carbon and weather."""
