@@ -1,0 +1,1 @@
+"""Jobs: read from a trace or drawn from published distributions."""

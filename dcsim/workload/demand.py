@@ -1,0 +1,179 @@
+"""The jobs of a plan, from a trace or a synthetic mix, and the check that each can ever be placed."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dcsim.catalog.load import Assumptions
+from dcsim.errors import InputError, Problem
+from dcsim.model.load import Loaded
+from dcsim.model.workload import Synthetic, Trace
+from dcsim.units import SECONDS_PER_HOUR
+from dcsim.workload.jobs import Jobs
+from dcsim.workload.swf import read_swf
+from dcsim.workload.synthetic import ClassMix, synthetic
+
+MAX_LISTED = 20
+ARRIVALS = "arrivals"  # key of the hour-of-day profile among the workload classes
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Jobs to simulate, those that were left out, and where they come from."""
+
+    jobs: Jobs
+    skipped: Jobs
+    inputs: dict[str, str]
+    notes: tuple[str, ...]
+
+    def findings(self) -> dict[str, Any]:
+        """What the report says about the jobs."""
+        return {
+            "jobs": {
+                "total": len(self.jobs) + len(self.skipped),
+                "skipped": len(self.skipped),
+            }
+        }
+
+
+def class_names(loaded: Loaded) -> tuple[str, ...]:
+    """Workload classes of a scenario, in the order stated."""
+    jobs = loaded.scenario.workload.jobs
+    return tuple(jobs.gpu_hours_share) if isinstance(jobs, Synthetic) else (jobs.job_class,)
+
+
+def reliability_rows(loaded: Loaded, used: Assumptions) -> dict[str, Any] | None:
+    """Failures, repair and checkpoints as the simulator takes them; None where the scenario rules failures out."""
+    stated = loaded.scenario.workload.reliability
+    if stated is None:
+        return None
+
+    def rate(parameter: str, value: float | None, unit: str) -> float:
+        if value is None:
+            return used.use("node failures", "reliability", stated.source, parameter)
+        return used.state("node failures", "reliability", stated.source, parameter, value, unit)
+
+    def by_class(parameter: str) -> Any:
+        names = class_names(loaded)
+        return np.array([used.use(f"{name} jobs", "workload_classes", name, parameter) for name in names], dtype=float)
+
+    return {
+        "failures_per_node_day": rate("failures_per_node_day", stated.failures_per_node_day, "1/day"),
+        "repair_mean_s": rate("repair_mean_h", stated.repair_mean_h, "h") * SECONDS_PER_HOUR,
+        "checkpoint_interval_s": by_class("checkpoint_interval_s"),
+        "checkpoint_write_s": by_class("checkpoint_write_s"),
+        "restart_s": by_class("restart_s"),
+    }
+
+
+def demand(loaded: Loaded, capacity_gpus: tuple[tuple[float, int], ...], horizon_s: float, used: Assumptions) -> Demand:
+    """Read or draw the jobs.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    capacity_gpus : tuple of (time_s, gpus)
+        Energised GPUs from each time on; the last is the largest cluster of any phase.
+    horizon_s : float
+        End of the plan. [s]
+    used : Assumptions
+
+    Raises
+    ------
+    InputError
+        If a job asks for more GPUs than the largest cluster will have and the scenario does not skip such jobs, or a
+        trace cannot be read.
+    """
+    stated = loaded.scenario.workload.jobs
+    if isinstance(stated, Synthetic):
+        jobs = _draw(loaded, stated, capacity_gpus, horizon_s, used)
+        return Demand(jobs, jobs.select(np.zeros(len(jobs), dtype=bool)), {}, ())
+    return _replay(loaded, stated, capacity_gpus, horizon_s)
+
+
+def _draw(
+    loaded: Loaded,
+    stated: Synthetic,
+    capacity_gpus: tuple[tuple[float, int], ...],
+    horizon_s: float,
+    used: Assumptions,
+) -> Jobs:
+    smallest = min(gpus for _, gpus in capacity_gpus)
+    largest = max(gpus for _, gpus in capacity_gpus)
+    cut = smallest if stated.max_gpus is None else stated.max_gpus
+    if cut > largest:
+        message = f"{cut} GPUs a job is above the {largest} GPUs of the largest cluster; no such job could ever start"
+        raise loaded.fault(("workload", "jobs", "max_gpus"), message)
+    profile = np.array([used.use("arrivals", "workload_classes", ARRIVALS, f"hour_{hour:02d}") for hour in range(24)])
+    mix = tuple(_mix(used, name, share, cut) for name, share in stated.gpu_hours_share.items())
+    return synthetic(
+        mix,
+        capacity_gpus=capacity_gpus,
+        offered_load_frac=stated.offered_load_frac,
+        hour_profile=profile,
+        horizon_s=horizon_s,
+        seed=loaded.scenario.plan.seed,
+    )
+
+
+def _mix(used: Assumptions, name: str, share: float, cut: int) -> ClassMix:
+    """Read the distribution of one class; sizes above *cut* are cut to it."""
+    purpose = f"{name} jobs"
+
+    def value(parameter: str) -> float:
+        return used.use(purpose, "workload_classes", name, parameter)
+
+    part = used.catalog.part("workload_classes", name)
+    sizes = [parameter for parameter in part if parameter.startswith("gpus_")]
+    return ClassMix(
+        name=name,
+        gpu_hours_share=share,
+        sizes=np.minimum([int(parameter.removeprefix("gpus_")) for parameter in sizes], cut),
+        weights=np.array([value(parameter) for parameter in sizes]),
+        run_median_s=value("run_median_s"),
+        run_mean_s=value("run_mean_s"),
+        run_max_s=value("run_max_s"),
+        limit_factor_mean=value("limit_over_run_mean"),
+    )
+
+
+def _replay(loaded: Loaded, stated: Trace, capacity_gpus: tuple[tuple[float, int], ...], horizon_s: float) -> Demand:
+    path = loaded.file(("workload", "jobs", "file"))
+    jobs, report = read_swf(path, job_class=stated.job_class)
+    jobs = replace(jobs, submit_s=(jobs.submit_s - jobs.submit_s[0]) * stated.time_scale)
+    inside = jobs.submit_s < horizon_s
+    notes = [f"{path.name}: {report.n_rows} rows, {len(jobs)} jobs; times count from the first submission"]
+    notes += [f"{count} rows were dropped: {reason}" for reason, count in report.dropped.items()]
+    if report.n_runs_cut:
+        notes.append(
+            f"{report.n_runs_cut} run times above their estimate were cut to it, where the recorded system stopped them"
+        )
+    if not inside.all():
+        notes.append(f"{(~inside).sum()} jobs are submitted after the end of the plan and were left out")
+        jobs = jobs.select(inside)
+    largest = max(gpus for _, gpus in capacity_gpus)
+    fits = jobs.gpus <= largest
+    if not fits.all() and stated.oversized == "refuse":
+        wide = jobs.select(~fits)
+        listed = [
+            Problem(
+                0,
+                f"job {job_id}",
+                f"asks for {gpus} GPUs, more than the {largest} of the largest cluster; "
+                "enlarge a phase or state workload.jobs.oversized: skip",
+            )
+            for job_id, gpus in zip(wide.job_id[:MAX_LISTED], wide.gpus[:MAX_LISTED], strict=True)
+        ]
+        if len(wide) > MAX_LISTED:
+            listed.append(Problem(0, "", f"and {len(wide) - MAX_LISTED} more jobs that can never fit"))
+        raise InputError(str(path), listed)
+    if not fits.all():
+        notes.append(f"{(~fits).sum()} jobs ask for more than {largest} GPUs and were skipped")
+    return Demand(
+        jobs.select(fits),
+        jobs.select(~fits),
+        {f"trace {path.name}": hashlib.sha256(path.read_bytes()).hexdigest()},
+        tuple(notes),
+    )
