@@ -1,0 +1,300 @@
+"""The dispatcher: one SimPy process that owns the arrivals, the ends and the scheduler.
+
+Jobs are rows, not processes. The dispatcher keeps its own heap of ends and walks the arrival arrays, and hands the
+clock to SimPy only when another process (a failure, a repair, a phase) is due first; until then it runs ahead of
+``env.now``. When a foreign event is due, the dispatcher has handled everything before it and nothing after it, so the
+event's process may call its methods at ``env.now``. The dispatcher itself must not start processes.
+
+Order at one moment: foreign events, then all ends, then all arrivals, then one scheduling pass.
+"""
+
+from array import array
+from collections.abc import Callable, Generator
+from heapq import heappop, heappush
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+import simpy
+
+from dcsim.sim.failures import Reliability
+from dcsim.sim.placement import Gang, Placement
+from dcsim.sim.policies import Policy
+from dcsim.sim.queue import JobQueue
+from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, Recorder
+from dcsim.sim.reservations import Reservations
+from dcsim.workload.jobs import Floats, Jobs
+
+_REPORTS = 200
+"""How often progress is told at most."""
+
+
+class Dispatcher:
+    """Cluster, queue and running jobs.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+        Clock shared with the foreign processes.
+    jobs : Jobs
+        Jobs in the order of submission.
+    placement : Placement
+        Empty placement; nodes come with :meth:`add_nodes`.
+    policy : Policy
+        Decides which queued jobs start.
+    work_rate : ndarray, shape (n_classes, max_span + 1)
+        Speed of each class by leaves spanned; column 0 is unused. [any]
+    gpus_per_node, nodes_per_leaf : int
+        Shape of the cluster.
+    horizon_s : float
+        Where the simulation stops. [s]
+    reliability : Reliability or None
+        What a failure costs a job; needed if :meth:`fail_node` is ever called.
+    progress : callable or None
+        Called with the fraction of the horizon done.
+
+    Attributes
+    ----------
+    queue, placement, reservations : JobQueue, Placement, Reservations
+        What the policy sees.
+    recorder : Recorder
+        The change log.
+    n_events, n_passes, max_waiting : int
+        See :class:`dcsim.sim.recorder.Counters`.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        jobs: Jobs,
+        placement: Placement,
+        policy: Policy,
+        work_rate: Floats,
+        *,
+        gpus_per_node: int,
+        nodes_per_leaf: int,
+        horizon_s: float,
+        reliability: Reliability | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        n_jobs = len(jobs)
+        self.queue = JobQueue(jobs.gpus, jobs.limit_s, gpus_per_node)
+        self.placement = placement
+        self.reservations = Reservations()
+        self.recorder = Recorder()
+        self.n_events = 0
+        self.n_passes = 0
+        self.max_waiting = 0
+        self._env = env
+        self._policy = policy
+        self._reliability = reliability
+        self._horizon_s = horizon_s
+        self._progress = progress
+        self._report_s = 0.0 if progress else inf
+        self._submit_s = array("d", [*jobs.submit_s, inf])
+        self._n_arrived = 0
+        self._ends: list[tuple[float, int]] = []
+        self._foreign_s = inf
+        self._held_back: list[int] = []
+        self._n_nodes = 0
+        self._up = bytearray()
+        # By job: the run time, the part still to do, the reload before it, and the attempt in progress. Arrays hold a
+        # number in 8 bytes, lists of number objects in 32.
+        self._run_s = array("d", jobs.run_s)
+        self._left_s = self._run_s[:]
+        self._reload_s = array("d", [0.0]) * n_jobs
+        self._start_s = array("d", [nan]) * n_jobs
+        self._end_s = array("d", [nan]) * n_jobs
+        self._slowdown = array("d", [1.0]) * n_jobs
+        self._node_of = array("q", [-1]) * n_jobs
+        self._gang_of: dict[int, Gang] = {}
+        self._margin_s = array("d", jobs.limit_s - jobs.run_s)
+        self._class_index = array("q", jobs.class_index)
+        self._work_rate: list[list[float]] = work_rate.tolist()
+        self._fewest_leaves = array("q", np.maximum(1, -(-jobs.gpus // (gpus_per_node * nodes_per_leaf))))
+
+    def run(self) -> Generator[simpy.Event, Any, None]:
+        """Run to the horizon: the SimPy process."""
+        env, ends, submit_s, horizon_s = self._env, self._ends, self._submit_s, self._horizon_s
+        while True:
+            due_s = submit_s[self._n_arrived]
+            if ends and ends[0][0] < due_s:
+                due_s = ends[0][0]
+            if self._foreign_s < due_s:
+                due_s = self._foreign_s
+            foreign_due_s = env.peek()
+            if due_s < foreign_due_s and due_s < horizon_s:
+                self._advance(due_s)
+            elif foreign_due_s < horizon_s:
+                # Queued behind the foreign event, this returns right after it. Where the sum rounds to a time just
+                # before it, the loop comes here once more.
+                yield env.timeout(foreign_due_s - env.now)
+            else:
+                self._close()
+                return
+
+    def start(self, job: int, now_s: float) -> None:
+        """Start a queued job, which must fit, at its best placement."""
+        queue = self.queue
+        queue.drop(job)
+        size = queue.size_of[job]
+        release_s = now_s + queue.limit_s[job]
+        if size.share_gpus:
+            node = self.placement.take_share(job, size.share_gpus)
+            self.reservations.join(node, job, release_s)
+            self._node_of[job] = node
+            span = 1
+        else:
+            gang = self.placement.take_gang(job, size.nodes)
+            self.reservations.expect(release_s, size.nodes)
+            self._gang_of[job] = gang
+            span = len(gang)
+        fewest = self._fewest_leaves[job]
+        if span == fewest:
+            slowdown = 1.0
+        else:
+            rates = self._work_rate[self._class_index[job]]
+            slowdown = rates[min(fewest, len(rates) - 1)] / rates[min(span, len(rates) - 1)]
+        end_s = now_s + (self._reload_s[job] + self._left_s[job] * slowdown)
+        self._slowdown[job] = slowdown
+        self._start_s[job] = now_s
+        self._end_s[job] = end_s
+        heappush(self._ends, (end_s, job))
+        self.recorder.start(now_s, job, span)
+
+    def expect_nodes(self, time_s: float, n_nodes: int) -> None:
+        """Let the scheduler know of a phase: *n_nodes* that will be energised at *time_s*."""
+        self.reservations.expect(time_s, n_nodes)
+
+    def add_nodes(self, time_s: float, n_nodes: int) -> None:
+        """Energise the nodes of a phase that is due now; jobs that waited for its size enter the queue."""
+        self._foreign_event(time_s)
+        self.reservations.settle(time_s, n_nodes)
+        for node in range(self._n_nodes, self._n_nodes + n_nodes):
+            self.placement.add_node(node)
+        self._n_nodes += n_nodes
+        self._up.extend(b"\1" * n_nodes)
+        self.recorder.nodes_added(time_s, n_nodes)
+        held_back, self._held_back = self._held_back, []
+        for job in held_back:
+            self._enqueue(job)
+
+    def in_service(self, node: int) -> bool:
+        """Tell whether *node* is energised and not failed."""
+        return node < self._n_nodes and self._up[node] == 1
+
+    def fail_node(self, node: int, expected_return_s: float) -> None:
+        """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue."""
+        now_s = self._env.now
+        self._foreign_event(now_s)
+        for job in self.placement.jobs_on(node):
+            self._fail_job(job, now_s)
+        self.placement.remove_node(node)
+        self._up[node] = 0
+        self.reservations.expect(expected_return_s, 1)
+        self.recorder.node_changed(now_s, node, -1)
+
+    def return_node(self, node: int, expected_return_s: float) -> None:
+        """Put a repaired *node* back into service now; *expected_return_s* is what :meth:`fail_node` was told."""
+        now_s = self._env.now
+        self._foreign_event(now_s)
+        self.reservations.settle(expected_return_s, 1)
+        self.placement.add_node(node)
+        self._up[node] = 1
+        self.recorder.node_changed(now_s, node, +1)
+
+    def progress_s(self) -> Floats:
+        """Work that each job has done and not lost, as run time at the reference placement, shape (n_jobs,). [s]"""
+        done = np.array(self._run_s, dtype=float) - np.array(self._left_s, dtype=float)
+        return np.asarray(done, dtype=float)
+
+    def _advance(self, now_s: float) -> None:
+        """Handle everything due at *now_s*, which is before the next foreign event."""
+        changed = self._foreign_s <= now_s
+        if changed:
+            self._foreign_s = inf
+        ends, end_s = self._ends, self._end_s
+        while ends and ends[0][0] <= now_s:
+            due_s, job = heappop(ends)
+            # An attempt that a failure cut short leaves its entry behind.
+            if end_s[job] == due_s:
+                self._complete(job, now_s)
+                changed = True
+        newcomers: list[int] = []
+        submit_s, job = self._submit_s, self._n_arrived
+        while submit_s[job] <= now_s:
+            newcomers.append(job)
+            self._enqueue(job)
+            job += 1
+        self._n_arrived = job
+        self.n_events += len(newcomers)
+        n_queued = self.queue.n_queued
+        if n_queued + len(self._held_back) > self.max_waiting:
+            self.max_waiting = n_queued + len(self._held_back)
+        if n_queued and (changed or newcomers):
+            self.n_passes += 1
+            self._policy.start_jobs(self, now_s, None if changed else newcomers)
+        if self._progress is not None and now_s >= self._report_s:
+            self._progress(now_s / self._horizon_s)
+            self._report_s = now_s + self._horizon_s / _REPORTS
+
+    def _enqueue(self, job: int) -> None:
+        """Queue *job*, or hold it back while the nodes energised so far are too few for it."""
+        if self.queue.size_of[job].nodes <= self._n_nodes:
+            self.queue.put(job)
+        else:
+            self._held_back.append(job)
+
+    def _foreign_event(self, now_s: float) -> None:
+        """Have the dispatcher make a pass at *now_s* and forget its reservation."""
+        self.n_events += 1
+        self._foreign_s = min(self._foreign_s, now_s)
+        self.reservations.invalidate()
+
+    def _complete(self, job: int, now_s: float) -> None:
+        self.n_events += 1
+        self._release(job)
+        self._left_s[job] = 0.0
+        self.recorder.stop(now_s, job, COMPLETED)
+
+    def _fail_job(self, job: int, now_s: float) -> None:
+        if self._reliability is None:
+            raise ValueError("a node failed, but no reliability says what that costs a job")
+        self._release(job)
+        self.recorder.stop(now_s, job, FAILED)
+        class_index = self._class_index[job]
+        worked_s = now_s - self._start_s[job] - self._reload_s[job]
+        self._count_work(job, self._reliability.saved_s(class_index, worked_s))
+        self._reload_s[job] = float(self._reliability.restart_s[class_index])
+        # The limit shrinks with the work: what the user added to the run time stays, so it never cuts the run short.
+        self.queue.limit_s[job] = self._reload_s[job] + self._left_s[job] + self._margin_s[job]
+        self.queue.put(job)
+
+    def _count_work(self, job: int, worked_s: float) -> None:
+        """Count *worked_s* of the present attempt as done."""
+        self._left_s[job] -= min(max(0.0, worked_s) / self._slowdown[job], self._left_s[job])
+
+    def _release(self, job: int) -> None:
+        size = self.queue.size_of[job]
+        self._end_s[job] = nan
+        if size.share_gpus:
+            node = self._node_of[job]
+            self.placement.return_share(job, node)
+            self.reservations.leave(node, job)
+        else:
+            self.placement.return_gang(job, self._gang_of.pop(job))
+            self.reservations.settle(self._start_s[job] + self.queue.limit_s[job], size.nodes)
+
+    def _close(self) -> None:
+        """Complete what ends at the horizon and cut what runs beyond it."""
+        for end_s, job in sorted(self._ends):
+            if self._end_s[job] != end_s:
+                continue
+            if end_s <= self._horizon_s:
+                self._complete(job, end_s)
+            else:
+                self._count_work(job, self._horizon_s - self._start_s[job] - self._reload_s[job])
+                self.recorder.stop(self._horizon_s, job, HORIZON)
+            self._end_s[job] = nan
+        if self._progress is not None:
+            self._progress(1.0)
