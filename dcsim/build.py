@@ -1,0 +1,403 @@
+"""Build: from megawatts down to servers, network, plant and feeds, phase by phase, and the limit that binds in each."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcsim.assets import Asset, PhaseCounts, bill_of_materials
+from dcsim.capacity import Capacity, SiteDesign
+from dcsim.catalog.load import Assumptions, carbon_table
+from dcsim.catalog.weather import WeatherYear, weather
+from dcsim.climate import Climate, climate, design_hour
+from dcsim.errors import CapacityError, UnknownNameError
+from dcsim.model.facility import Fabric, Phase
+from dcsim.model.load import Loaded
+from dcsim.model.scenario import Scenario
+from dcsim.model.tree import Place
+from dcsim.physics.cooling import COOLING
+from dcsim.physics.electrical import PDU, TRANSFORMER, PowerChain, ups_curve
+from dcsim.physics.fabric import FABRICS
+from dcsim.physics.servers import ServerPower
+from dcsim.registry import lookup
+from dcsim.services import Services, server_power, services
+from dcsim.units import SECONDS_PER_DAY, kw_from_w, mw_from_w, w_from_kw, w_from_mw
+
+Floats = NDArray[np.float64]
+
+AS_STATED = "as stated"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of a phase and how many servers it allows in all, those of earlier phases included."""
+
+    name: str
+    value: float
+    unit: str
+    servers: int
+
+
+@dataclass(frozen=True)
+class BuiltPhase:
+    """A phase as built: servers that it adds, what limited them, and what stands from its date on."""
+
+    name: str
+    energised: datetime.date
+    added: int
+    binding: str
+    limits: tuple[Limit, ...]
+    capacity: Capacity
+
+
+@dataclass(frozen=True)
+class Facility:
+    """A scenario made of parts of the catalog: counts, ratings and series."""
+
+    phases: tuple[BuiltPhase, ...]
+    assets: tuple[Asset, ...]
+    design: SiteDesign
+    services: Services
+    nodes_per_leaf: int
+    nodes_per_rack: int
+    climate: Climate
+    weather: WeatherYear
+    carbon: Floats
+    interval_s: int
+    horizon_s: float
+    notes: tuple[str, ...]
+
+    @property
+    def gpus_per_server(self) -> int:
+        """GPUs in a server."""
+        return self.services.gpus_per_node
+
+    @property
+    def final(self) -> Capacity:
+        """What stands when every phase is energised."""
+        return self.phases[-1].capacity
+
+    @property
+    def capacity_gpus(self) -> tuple[tuple[float, int], ...]:
+        """Energised GPUs from each phase's date on. [s, GPU]"""
+        return tuple((p.capacity.start_s, p.capacity.servers * self.gpus_per_server) for p in self.phases)
+
+    @property
+    def edges_s(self) -> Floats:
+        """Edges of the intervals. [s]"""
+        n = round(self.horizon_s / self.interval_s)
+        return np.arange(0, n + 1, dtype=np.float64) * self.interval_s
+
+    def findings(self) -> dict[str, Any]:
+        """What the report says about the build: each phase with its limits, the design hour, the weather."""
+        return {
+            "phases": [
+                {
+                    "name": phase.name,
+                    "energised": phase.energised.isoformat(),
+                    "servers": phase.added,
+                    "gpus": phase.capacity.servers * self.gpus_per_server,
+                    "binding": phase.binding,
+                    "limits": [dataclasses.asdict(limit) for limit in phase.limits],
+                    "design_it_mw": mw_from_w(phase.capacity.it_design_w),
+                    "design_facility_mw": mw_from_w(phase.capacity.facility_design_w),
+                    "switches": phase.capacity.fabric.switches,
+                    "fabric_kw": kw_from_w(phase.capacity.fabric_power_w),
+                }
+                for phase in self.phases
+            ],
+            "design_hour": {
+                "dry_bulb_c": float(np.max(self.design.outdoor.dry_bulb_c)),
+                "wet_bulb_c": float(np.max(self.design.outdoor.wet_bulb_c)),
+                "pue": self.final.design_pue,
+            },
+            "weather": {
+                "name": self.weather.name,
+                "source": self.weather.source,
+                "sha256": self.weather.sha256,
+                "notes": list(self.weather.notes),
+            },
+        }
+
+
+def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...]) -> Facility:
+    """Build the facility of a scenario.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        A checked scenario.
+    used : Assumptions
+        Catalog; every value that is looked up is noted.
+    class_names : tuple of str
+        Workload classes, in the order that jobs index them.
+
+    Raises
+    ------
+    InputError
+        If a name is in no catalog, or the plan is impossible: a rack above its feed, a phase without room for one
+        server, more servers than a limit allows. The place in the scenario is named.
+    """
+    scenario = loaded.scenario
+    stated = scenario.facility
+    year = _weather(loaded)
+    operations = scenario.economics.operations
+
+    def default(value: float | None, what: str, parameter: str, unit: str) -> float:
+        if value is None:
+            return used.use(what, "operations", operations, parameter)
+        return used.state(what, "operations", operations, parameter, value, unit)
+
+    margin_k = default(scenario.site.design_margin_k, "design hour", "design_margin_k", "K")
+    server = used.catalog.resolve("servers", stated.server)
+    power = server_power(used, server)
+    gpus = int(used.use("servers", "servers", server, "gpus"))
+    served = services(used, class_names, power, gpus, stated.cooling.supply_air_temp_c)
+    if stated.server_design_kw is None:
+        server_w = used.use("sizing of feeds and plant", "servers", server, "peak_power_w")
+    else:
+        server_w = w_from_kw(stated.server_design_kw)
+        used.state("sizing of feeds and plant", "servers", server, "peak_power_w", server_w, "W")
+    _check_server_design(loaded, served, server_w)
+    nics = int(used.use("network", "servers", server, "nics"))
+    radix, switch_w, optic_w = _network_parts(used, stated.fabric)
+    fabric_kind = lookup(FABRICS, stated.fabric.kind, "fabric")
+    _check_plates(loaded, power)
+    _note_chain(used, stated.power)
+    for parameter, value in vars(stated.cooling).items():
+        if not isinstance(value, str):
+            used.state("cooling plant", "cooling", stated.cooling.kind, parameter, float(value), "")
+    design = SiteDesign(
+        chain=stated.power,
+        cooling=stated.cooling,
+        outdoor=design_hour(year, margin_k),
+        server=power,
+        server_design_w=server_w,
+        ports_per_server=nics,
+        radix=radix,
+        fabric=fabric_kind,
+        oversubscription=stated.fabric.oversubscription,
+        optical_hosts=stated.fabric.host_links == "optical",
+        switch_power_w=switch_w,
+        optic_power_w=optic_w,
+        support_frac=default(stated.support_power_frac, "storage and support servers", "support_power_frac", "1"),
+        lighting_frac=default(stated.lighting_frac, "lighting and services", "lighting_frac", "1"),
+    )
+    per_rack = _servers_per_rack(loaded, used, server, server_w)
+    phases, assets = _phases(loaded, used, design, per_rack)
+    horizon_s = (scenario.plan.end - scenario.plan.start).days * SECONDS_PER_DAY
+    interval_s = scenario.report.interval_s
+    return Facility(
+        phases=phases,
+        assets=assets,
+        design=design,
+        services=served,
+        nodes_per_leaf=fabric_kind.nodes_per_group(phases[-1].capacity.fabric, nics),
+        nodes_per_rack=per_rack,
+        climate=climate(year, scenario.plan.start, round(horizon_s / interval_s), interval_s),
+        weather=year,
+        carbon=carbon_table(scenario.site.carbon),
+        interval_s=interval_s,
+        horizon_s=horizon_s,
+        notes=(*year.notes,),
+    )
+
+
+def _weather(loaded: Loaded) -> WeatherYear:
+    try:
+        return weather(loaded.scenario.site.weather, lambda: loaded.file(("site", "weather")))
+    except UnknownNameError as error:
+        raise loaded.fault(("site", "weather"), str(error)) from None
+
+
+def _check_plates(loaded: Loaded, power: ServerPower) -> None:
+    """Refuse cold plates without coolant, and coolant without cold plates."""
+    facility = loaded.scenario.facility
+    takes_liquid = COOLING[facility.cooling.kind].takes_liquid
+    if takes_liquid == (power.liquid_frac > 0):
+        return
+    has = "has cold plates" if power.liquid_frac > 0 else "has no cold plates"
+    serves = "serves cold plates" if takes_liquid else "serves air only"
+    raise loaded.fault(
+        ("facility", "server"),
+        f"'{facility.server}' {has}, but facility.cooling.kind '{facility.cooling.kind}' {serves}; change one of them",
+    )
+
+
+def _check_server_design(loaded: Loaded, served: Services, server_w: float) -> None:
+    """Refuse feeds sized below what a class draws: nothing here would cap it."""
+    highest = served.gpu_power_w[:, 1:].max(axis=1) * served.gpus_per_node
+    worst = int(highest.argmax())
+    if highest[worst] > server_w:
+        raise loaded.fault(
+            ("facility", "server_design_kw"),
+            f"feeds sized for {kw_from_w(server_w):.2f} kW a server are below the {kw_from_w(highest[worst]):.2f} kW "
+            f"that {served.class_names[worst]} jobs draw, and nothing would cap them; raise it",
+        )
+
+
+def _network_parts(used: Assumptions, fabric: Fabric) -> tuple[int, float, float]:
+    """Ports of a switch, and power of a switch and of a transceiver. [1], [W], [W]"""
+    switch = used.catalog.resolve("switches", fabric.switch)
+    optic = used.catalog.resolve("optics", fabric.optic)
+    return (
+        int(used.use("network", "switches", switch, "ports")),
+        used.use("network", "switches", switch, "power_w"),
+        used.use("network", "optics", optic, "power_w"),
+    )
+
+
+def _note_chain(used: Assumptions, chain: PowerChain) -> None:
+    """Note the loss curves that the scenario chose, with their sources."""
+    for part, curve in (
+        ("ups", ups_curve(chain)),
+        ("pdu", PDU[chain.pdu]),
+        ("transformer", TRANSFORMER[chain.transformer]),
+    ):
+        for name in ("fixed_frac", "linear_frac", "square_frac"):
+            key = f"{part}-{getattr(chain, part)}"
+            used.state("electrical losses", "electrical", key, name, getattr(curve, name), "1")
+    frac = chain.mechanical_ups_frac
+    used.state("electrical losses", "electrical", "power-chain", "mechanical_ups_frac", frac, "1")
+
+
+def _servers_per_rack(loaded: Loaded, used: Assumptions, server: str, server_w: float) -> int:
+    """How many servers a rack's feed and height hold; the stated density is checked against both."""
+    racks = loaded.scenario.facility.racks
+    height_u = int(used.use("rack density", "servers", server, "rack_units"))
+    usable_w = w_from_kw(racks.feed_kw) * racks.continuous_frac
+    by_feed, by_height = int(usable_w // server_w), racks.height_u // height_u
+    density = racks.servers_per_rack
+    if by_feed < 1 or (density is not None and density * server_w > usable_w):
+        wanted = density or 1
+        raise loaded.fault(
+            ("facility", "racks", "feed_kw"),
+            f"{wanted} server{'s' if wanted > 1 else ''} of {kw_from_w(server_w):.2f} kW need "
+            f"{wanted * kw_from_w(server_w):.1f} kW in a rack whose feed of {racks.feed_kw:g} kW gives "
+            f"{kw_from_w(usable_w):.1f} kW continuously; "
+            "raise the feed or lower servers_per_rack",
+        )
+    if by_height < 1 or (density is not None and density > by_height):
+        raise loaded.fault(
+            ("facility", "racks", "height_u"),
+            f"{density or 1} servers of {height_u} U do not fit a rack of {racks.height_u} U; "
+            "raise the height or lower servers_per_rack",
+        )
+    return density if density is not None else min(by_feed, by_height)
+
+
+def _largest(allowed: Callable[[int], bool], low: int, high: int) -> int:
+    """Largest n in [low, high] that is allowed, where all below an allowed n are; *low* if none above it is."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if allowed(middle) else (low, middle - 1)
+    return low
+
+
+def _phases(
+    loaded: Loaded, used: Assumptions, design: SiteDesign, per_rack: int
+) -> tuple[tuple[BuiltPhase, ...], tuple[Asset, ...]]:
+    """Fill the phases in order, each up to the limit that binds first."""
+    scenario = loaded.scenario
+    phases: list[BuiltPhase] = []
+    assets: list[Asset] = []
+    utility_w = 0.0
+    standing = design.capacity(0, 0.0, 0.0, 0.0)
+    for index, phase in enumerate(scenario.facility.phases):
+        place: Place = ("facility", "phases", index)
+        utility_w += w_from_mw(phase.utility_mw)
+        before = standing
+        trial = _Trial(used, scenario, design, phase, before, utility_w)
+        limits = trial.limits(per_rack)
+        tightest = min(limits, key=lambda limit: limit.servers)
+        if tightest.servers <= before.servers:
+            raise loaded.fault(
+                place,
+                f"{tightest.name} of {tightest.value:,g} {tightest.unit} leaves no room for one server of "
+                f"{kw_from_w(design.server_design_w):.2f} kW; raise it",
+            )
+        servers, binding = tightest.servers, tightest.name
+        if phase.servers != "max":
+            servers, binding = before.servers + int(phase.servers), AS_STATED
+            if servers > tightest.servers:
+                raise loaded.fault(
+                    (*place, "servers"),
+                    f"{phase.servers} servers are more than the {tightest.servers - before.servers} that "
+                    f"{tightest.name} of {tightest.value:,g} {tightest.unit} allow in this phase; "
+                    "lower it or raise that limit",
+                )
+        start_s = (phase.energised - scenario.plan.start).days * SECONDS_PER_DAY
+        needed_w = trial.at(servers).it_design_w - before.it_design_w
+        # A stated rating is bought whole, whether or not another limit leaves it partly empty.
+        added_w = needed_w if phase.critical_kw is None else w_from_kw(phase.critical_kw)
+        standing = design.capacity(servers, start_s, utility_w, before.critical_rating_w + added_w)
+        assets += trial.bill(servers)
+        phases.append(
+            BuiltPhase(phase.name, phase.energised, servers - before.servers, binding, tuple(limits), standing)
+        )
+    return tuple(phases), tuple(assets)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A phase with a number of servers still to be found; ``before`` is what the phases before it built."""
+
+    used: Assumptions
+    scenario: Scenario
+    design: SiteDesign
+    phase: Phase
+    before: Capacity
+    utility_w: float
+
+    def at(self, servers: int) -> Capacity:
+        """Site with so many servers in all, with feeds and plant that just carry them."""
+        return self.design.capacity(servers, 0.0, float("inf"), 0.0)
+
+    def fits_utility(self, servers: int) -> bool:
+        """Tell whether the meter stays within the utility power at full design load in the design hour."""
+        try:
+            self.design.capacity(servers, 0.0, self.utility_w, 0.0)
+        except CapacityError:
+            return False
+        return True
+
+    def bill(self, servers: int) -> list[Asset]:
+        """Bill of materials of the phase."""
+        after = self.at(servers)
+        added_mw = mw_from_w(after.it_design_w - self.before.it_design_w)
+        counts = PhaseCounts(servers - self.before.servers, added_mw, after.fabric.minus(self.before.fabric))
+        return bill_of_materials(self.used, self.scenario, self.phase, counts)
+
+    def limits(self, per_rack: int) -> list[Limit]:
+        """Every limit that the phase states, with the servers in all that it allows."""
+        phase, before = self.phase, self.before
+        slots = before.servers + phase.rack_slots * per_rack
+
+        def largest(allowed: Callable[[int], bool]) -> int:
+            # Twice the slots shows by how much a limit that does not bind is away, and bounds the search.
+            return _largest(allowed, before.servers, before.servers + 2 * phase.rack_slots * per_rack)
+
+        def added(measure: Callable[[Capacity], float], kw: float) -> int:
+            most_w = measure(before) + w_from_kw(kw)
+            return largest(lambda n: measure(self.at(n)) <= most_w)
+
+        utility = largest(self.fits_utility)
+        limits = [
+            Limit("utility MW", phase.utility_mw, "MW", utility),
+            Limit("rack slots", phase.rack_slots, "racks", slots),
+        ]
+        if phase.critical_kw is not None:
+            servers = added(lambda capacity: capacity.it_design_w, phase.critical_kw)
+            limits.append(Limit("IT kW", phase.critical_kw, "kW", servers))
+        if phase.cooling_kw is not None:
+            servers = added(lambda capacity: capacity.heat_design_w, phase.cooling_kw)
+            limits.append(Limit("cooling kW", phase.cooling_kw, "kW", servers))
+        if phase.budget_usd is not None:
+            budget = phase.budget_usd
+            servers = largest(lambda n: sum(asset.cost_usd for asset in self.bill(n)) <= budget)
+            limits.append(Limit("budget", budget, "USD", servers))
+        return limits

@@ -1,0 +1,70 @@
+"""Names that a scenario uses: all are looked up before anything is built, and every unknown one is a fault."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from dcsim.catalog.load import Catalog, carbon_table
+from dcsim.errors import UnknownNameError
+from dcsim.model.economics import Rental
+from dcsim.model.load import Loaded
+from dcsim.model.tree import Place
+from dcsim.model.workload import Synthetic
+from dcsim.physics.fabric import FABRICS
+from dcsim.registry import lookup, unknown
+from dcsim.sim.policies import POLICIES
+from dcsim.workload.demand import ARRIVALS
+
+Lookup = tuple[Place, Callable[[], object]]
+
+
+def check_names(loaded: Loaded, catalog: Catalog) -> None:
+    """Look up every name.
+
+    Raises
+    ------
+    InputError
+        If any is unknown; all are listed, each with its place and the nearest known name.
+    """
+    faults: list[tuple[Place, str]] = []
+    for place, find in _lookups(loaded, catalog):
+        try:
+            find()
+        except UnknownNameError as error:
+            faults.append((place, str(error)))
+    if faults:
+        raise loaded.faults(faults)
+
+
+def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
+    scenario = loaded.scenario
+    site, facility, workload, economics = scenario.site, scenario.facility, scenario.workload, scenario.economics
+    yield ("site", "tariff"), partial(catalog.part, "tariffs", site.tariff)
+    yield ("site", "carbon"), partial(carbon_table, site.carbon)
+    yield ("site", "water"), partial(catalog.row, "prices", site.water, "water_usd_per_m3")
+    yield ("facility", "server"), partial(catalog.part, "servers", facility.server)
+    fabric = facility.fabric
+    yield ("facility", "fabric", "kind"), partial(lookup, FABRICS, fabric.kind, "fabric")
+    yield ("facility", "fabric", "switch"), partial(catalog.part, "switches", fabric.switch)
+    yield ("facility", "fabric", "optic"), partial(catalog.part, "optics", fabric.optic)
+    yield ("workload", "policy"), partial(lookup, POLICIES, workload.policy, "scheduling policy")
+    if workload.reliability is not None:
+        source = workload.reliability.source
+        yield ("workload", "reliability", "source"), partial(catalog.part, "reliability", source)
+    jobs = workload.jobs
+    if isinstance(jobs, Synthetic):
+        for name in jobs.gpu_hours_share:
+            yield ("workload", "jobs", "gpu_hours_share", name), partial(_workload_class, catalog, name)
+    else:
+        yield ("workload", "jobs", "job_class"), partial(_workload_class, catalog, jobs.job_class)
+    price = economics.construction
+    yield ("economics", "construction"), partial(catalog.row, "prices", price, "usd_per_critical_mw")
+    yield ("economics", "operations"), partial(catalog.part, "operations", economics.operations)
+    if isinstance(economics.revenue, Rental):
+        path = economics.revenue.price_path
+        yield ("economics", "revenue", "price_path"), partial(catalog.row, "prices", path, "decline_frac_per_year")
+
+
+def _workload_class(catalog: Catalog, name: str) -> None:
+    known = [key for key in catalog.keys("workload_classes") if key != ARRIVALS]
+    if name not in known:
+        raise UnknownNameError(unknown(name, known, "workload class"))
