@@ -1,0 +1,115 @@
+"""Present values and returns of monthly cash flows.
+
+Convention, printed with every result: nominal dollars; flow k falls k months after the valuation month and is
+discounted by ``(1 + r) ** (-k / 12)`` with the annual rate r; rates of return are annual effective.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+
+from dcsim.errors import RangeError
+
+Floats = NDArray[np.float64]
+
+MONTHS_PER_YEAR = 12
+
+
+def annuity_usd(principal_usd: float, rate_frac: float, n_periods: int) -> float:
+    """Equal payment at the end of each period that repays a principal with interest (PMT).
+
+    Parameters
+    ----------
+    principal_usd : float
+        Amount at the start. [USD]
+    rate_frac : float
+        Interest a period, above -1. At 0 the payment is the principal over the periods. [1]
+    n_periods : int
+        Number of payments, at least 1.
+
+    Raises
+    ------
+    RangeError
+        If ``n_periods`` is below 1 or ``rate_frac`` at or below -1.
+    """
+    if n_periods < 1 or rate_frac <= -1:
+        raise RangeError(f"an annuity needs n_periods >= 1 and rate > -1, got {n_periods} and {rate_frac}")
+    if rate_frac == 0:
+        return principal_usd / n_periods
+    # expm1 and log1p keep full precision at the tiniest rates, where 1 - (1 + r)^-n cancels.
+    return principal_usd * rate_frac / -math.expm1(-n_periods * math.log1p(rate_frac))
+
+
+def npv_usd(flows_usd: ArrayLike, rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR) -> float:
+    """Net present value of flows that start at the valuation date.
+
+    Parameters
+    ----------
+    flows_usd : array_like, shape (n,)
+        Flow of each period, the first at once. [USD]
+    rate_frac : float
+        Annual discount rate. [1]
+    periods_per_year : int
+        12 for monthly flows, 1 for yearly.
+    """
+    flows = np.asarray(flows_usd, dtype=float)
+    return float(flows @ discount_factors(len(flows), rate_frac, periods_per_year))
+
+
+def discount_factors(n: int, rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR) -> Floats:
+    """Present value of one dollar in each of *n* periods, shape (n,)."""
+    return (1.0 + rate_frac) ** (-np.arange(n) / periods_per_year)
+
+
+@dataclass(frozen=True)
+class Irr:
+    """Internal rate of return; ``rate_frac`` is None with a ``reason`` unless exactly one rate makes the NPV zero."""
+
+    rate_frac: float | None
+    roots: tuple[float, ...]
+    reason: str
+
+
+def irr(flows_usd: ArrayLike, periods_per_year: int = MONTHS_PER_YEAR) -> Irr:
+    """Annual rates between -99 % and +10,000 % at which the flows have a net present value of zero.
+
+    Flows that change sign more than once can have several such rates, and choosing one quietly is how spreadsheets
+    disagree: all are returned, and the rate only where it is the one.
+
+    Parameters
+    ----------
+    flows_usd : array_like, shape (n,)
+        Flow of each period. [USD]
+    periods_per_year : int
+        12 for monthly flows, 1 for yearly.
+    """
+    flows = np.asarray(flows_usd, dtype=float)
+    if not (flows > 0).any() or not (flows < 0).any():
+        return Irr(None, (), "the flows never change sign")
+    # A uniform grid in log(1 + r): fine enough that two roots closer than 0.3 % count as one.
+    grid = np.expm1(np.linspace(np.log(0.01), np.log(101.0), 3001))
+    years = np.arange(len(flows)) / periods_per_year
+    values = np.array([flows @ (1.0 + rate) ** -years for rate in grid])
+    signs = np.sign(values)
+    roots = tuple(
+        float(brentq(lambda rate: flows @ (1.0 + rate) ** -years, grid[i], grid[i + 1], xtol=1e-12))
+        for i in np.flatnonzero(signs[1:] * signs[:-1] < 0)
+    )
+    if len(roots) == 1:
+        return Irr(roots[0], roots, "")
+    if not roots:
+        return Irr(None, (), "no rate between -99 % and +10,000 % a year makes the NPV zero")
+    listed = ", ".join(f"{root:.4f}" for root in roots)
+    return Irr(None, roots, f"{len(roots)} rates make the NPV zero: {listed}; use the NPV")
+
+
+def payback_months(flows_usd: ArrayLike) -> int | None:
+    """Months from the first flow until the cumulative flow turns non-negative for good; None if it never does."""
+    below = np.flatnonzero(np.cumsum(np.asarray(flows_usd, dtype=float)) < 0)
+    if len(below) == 0:
+        return 0
+    after = int(below[-1]) + 1
+    return after if after < len(np.asarray(flows_usd)) else None
