@@ -1,0 +1,253 @@
+"""Key figures: one function each, with its unit and the standard or rule that defines it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dcsim.finance import cashflow
+from dcsim.finance.ledger import month_number, month_numbers, monthly_flows
+from dcsim.model.economics import Nothing
+from dcsim.model.scenario import Scenario
+from dcsim.steps import sum_by
+from dcsim.units import J_PER_KWH, SECONDS_PER_HOUR, m3_from_kg_water, mw_from_w, mwh_from_j
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a key figure may be computed from."""
+
+    scenario: Scenario
+    intervals: pd.DataFrame
+    jobs: pd.DataFrame
+    ledger: pd.DataFrame
+    design_pue: float
+
+    def energy_j(self, column: str) -> float:
+        """Energy over the plan of a power column. [J]"""
+        return float(self.intervals[column].to_numpy() @ self.intervals["duration_s"].to_numpy())
+
+    @property
+    def first_month(self) -> int:
+        """Month number of the first cash flow."""
+        return int(month_numbers(self.ledger["month"]).min(initial=month_number(self.scenario.plan.start)))
+
+    @property
+    def valuation_month(self) -> int:
+        """Month number to which present values refer."""
+        stated = self.scenario.economics.valuation_date
+        return self.first_month if stated is None else month_number(stated)
+
+    @property
+    def n_months(self) -> int:
+        """Months from the first cash flow to the end of the plan."""
+        return month_number(self.scenario.plan.end) - self.first_month
+
+    def flows_usd(self, category: str | None = None) -> Floats:
+        """Monthly cash flow from the first one to the end of the plan. [USD]"""
+        return monthly_flows(self.ledger, self.first_month, self.n_months, category)
+
+    def present_value(self, monthly: Floats) -> float:
+        """Value at the valuation month of a monthly series that starts at the first cash flow."""
+        rate = self.scenario.economics.discount_rate
+        at_first = monthly @ cashflow.discount_factors(len(monthly), rate)
+        return float(at_first * (1.0 + rate) ** ((self.valuation_month - self.first_month) / 12))
+
+    def sum_usd(self, category: str) -> float:
+        """Undiscounted sum of a category. [USD]"""
+        return float(self.ledger.loc[self.ledger["category"] == category, "amount_usd"].sum())
+
+    def allocated_gpu_h(self) -> Floats:
+        """Allocated GPU-hours of each month from the first cash flow on, shape (n_months,)."""
+        hours = self.intervals["gpus_allocated"].to_numpy() * self.intervals["duration_s"].to_numpy() / SECONDS_PER_HOUR
+        origin = np.datetime64(self.scenario.plan.start, "s")
+        months = (origin + self.intervals["start_s"].to_numpy().astype("timedelta64[s]")).astype("datetime64[M]")
+        numbers = months.astype(np.int64) + 1970 * 12
+        return sum_by(numbers - self.first_month, hours, self.n_months)
+
+
+class Undefined(Exception):
+    """A key figure has no value; the text is the reason that is printed."""
+
+
+Compute = Callable[[Results], float]
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """A registered key figure."""
+
+    compute: Compute
+    unit: str
+    definition: str
+
+
+def _ratio(top: float, bottom: float, what: str) -> float:
+    if bottom <= 0:
+        raise Undefined(f"{what} is zero over the plan")
+    return top / bottom
+
+
+def pue(r: Results) -> float:
+    """Power usage effectiveness."""
+    return _ratio(r.energy_j("facility_power_w"), r.energy_j("it_power_w"), "IT energy")
+
+
+def wue_l_per_kwh(r: Results) -> float:
+    """Water usage effectiveness; a kilogram of water is a litre."""
+    return _ratio(float(r.intervals["water_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
+
+
+def cue_kg_per_kwh(r: Results) -> float:
+    """Carbon usage effectiveness."""
+    return _ratio(float(r.intervals["carbon_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
+
+
+def _gpu_seconds(r: Results, column: str) -> float:
+    return r.energy_j(column)  # the same sum of value times duration, of a count instead of a power
+
+
+def gpu_goodput_frac(r: Results) -> float:
+    """Useful share of the energised GPU time."""
+    useful = float((r.jobs["useful_s"] * r.jobs["gpus_held"]).sum())
+    return _ratio(useful, _gpu_seconds(r, "gpus_energised"), "energised GPU time")
+
+
+def _started_waits_s(r: Results) -> Floats:
+    started = r.jobs[r.jobs["start_s"].notna()]
+    if started.empty:
+        raise Undefined("no job started within the plan")
+    return (started["start_s"] - started["submit_s"]).to_numpy()
+
+
+def _needs_revenue(r: Results) -> None:
+    if isinstance(r.scenario.economics.revenue, Nothing):
+        raise Undefined("the scenario states no revenue (economics.revenue.kind: none)")
+
+
+def npv_usd(r: Results) -> float:
+    """Net present value of every ledger row."""
+    _needs_revenue(r)
+    return r.present_value(r.flows_usd())
+
+
+def irr_frac(r: Results) -> float:
+    """Internal rate of return of the monthly flows."""
+    _needs_revenue(r)
+    result = cashflow.irr(r.flows_usd())
+    if result.rate_frac is None:
+        raise Undefined(result.reason)
+    return result.rate_frac
+
+
+def irr_roots(r: Results) -> float:
+    """How many rates make the NPV zero."""
+    _needs_revenue(r)
+    return len(cashflow.irr(r.flows_usd()).roots)
+
+
+def payback_years(r: Results) -> float:
+    """Time until the cumulative flow stays above zero."""
+    _needs_revenue(r)
+    months = cashflow.payback_months(r.flows_usd())
+    if months is None:
+        raise Undefined("the cumulative cash flow is still negative at the end of the plan")
+    return months / 12
+
+
+def cost_usd_per_gpu_h(r: Results) -> float:
+    """Levelised cost of an allocated GPU-hour."""
+    cost = -(r.flows_usd("capex") + r.flows_usd("opex")) - r.flows_usd("residual")
+    return _ratio(r.present_value(cost), r.present_value(r.allocated_gpu_h()), "allocated GPU time")
+
+
+KPIS: dict[str, Kpi] = {
+    "pue": Kpi(pue, "1", "facility energy over IT energy at the rack inputs, ISO/IEC 30134-2 category 3"),
+    "pue_design_hour": Kpi(
+        lambda r: r.design_pue,
+        "1",
+        "facility power over IT power at full design load in the design hour; sizes the feed",
+    ),
+    "wue_l_per_kwh": Kpi(wue_l_per_kwh, "L/kWh", "site make-up water over IT energy, ISO/IEC 30134-9 category 1"),
+    "cue_kg_per_kwh": Kpi(
+        cue_kg_per_kwh, "kg/kWh", "location-based carbon of the facility's energy over IT energy, ISO/IEC 30134-8"
+    ),
+    "it_energy_mwh": Kpi(lambda r: mwh_from_j(r.energy_j("it_power_w")), "MWh", "IT energy at the rack inputs"),
+    "facility_energy_mwh": Kpi(
+        lambda r: mwh_from_j(r.energy_j("facility_power_w")), "MWh", "energy at the utility meter"
+    ),
+    "peak_facility_power_mw": Kpi(
+        lambda r: mw_from_w(float(r.intervals["facility_power_w"].max())), "MW", "highest interval mean at the meter"
+    ),
+    "gpus_installed": Kpi(
+        lambda r: float(r.intervals["gpus_energised"].iloc[-1]), "GPU", "GPUs in powered racks at the end of the plan"
+    ),
+    "gpu_allocated_frac": Kpi(
+        lambda r: _ratio(_gpu_seconds(r, "gpus_allocated"), _gpu_seconds(r, "gpus_energised"), "energised GPU time"),
+        "1",
+        "GPU-hours held by jobs over GPU-hours energised",
+    ),
+    "gpu_goodput_frac": Kpi(
+        gpu_goodput_frac,
+        "1",
+        "GPU-hours that became lasting work at the reference speed over GPU-hours energised",
+    ),
+    "jobs_completed": Kpi(
+        lambda r: float((r.jobs["status"] == "completed").sum()), "job", "jobs that ended within the plan"
+    ),
+    "jobs_unstarted": Kpi(
+        lambda r: float((r.jobs["start_s"].isna() & (r.jobs["status"] != "skipped")).sum()),
+        "job",
+        "jobs submitted within the plan that never started",
+    ),
+    "queue_wait_mean_s": Kpi(
+        lambda r: float(_started_waits_s(r).mean()), "s", "mean time from submission to first start, started jobs"
+    ),
+    "queue_wait_p95_s": Kpi(
+        lambda r: float(np.percentile(_started_waits_s(r), 95)), "s", "95th percentile of that wait"
+    ),
+    "capex_usd": Kpi(lambda r: -r.sum_usd("capex"), "USD", "undiscounted capital spending, replacements included"),
+    "opex_usd_per_year": Kpi(
+        lambda r: -r.sum_usd("opex") / r.scenario.plan.years,
+        "USD/year",
+        "undiscounted operating cost, mean of the plan",
+    ),
+    "npv_usd": Kpi(
+        npv_usd, "USD", "net present value of all ledger rows, before tax and financing, residual value included"
+    ),
+    "irr_frac": Kpi(irr_frac, "1/year", "annual effective rate at which that NPV is zero, where it is the only one"),
+    "irr_roots": Kpi(irr_roots, "1", "number of rates at which that NPV is zero"),
+    "payback_years": Kpi(payback_years, "year", "from the first cash flow until the cumulative flow stays positive"),
+    "cost_usd_per_gpu_h": Kpi(
+        cost_usd_per_gpu_h,
+        "USD/GPU-h",
+        "present value of capital and operating cost less residual value over that of allocated GPU-hours",
+    ),
+    "carbon_t": Kpi(
+        lambda r: float(r.intervals["carbon_kg"].sum()) / 1e3, "t", "location-based operational carbon of the plan"
+    ),
+    "water_m3": Kpi(
+        lambda r: m3_from_kg_water(float(r.intervals["water_kg"].sum())), "m3", "make-up water of the plan"
+    ),
+}
+
+
+def kpis(results: Results) -> dict[str, dict[str, Any]]:
+    """Compute every registered figure: ``{"pue": {"value": ..., "unit": ..., "definition": ...}}``.
+
+    A figure that is undefined has the value None and a ``reason``; a NaN is a fault and never passes.
+    """
+    table: dict[str, dict[str, Any]] = {}
+    for name, kpi in KPIS.items():
+        try:
+            value = float(kpi.compute(results))
+            assert np.isfinite(value), f"{name} is {value}"
+            table[name] = {"value": value, "unit": kpi.unit, "definition": kpi.definition}
+        except Undefined as reason:
+            table[name] = {"value": None, "unit": kpi.unit, "definition": kpi.definition, "reason": str(reason)}
+    return table

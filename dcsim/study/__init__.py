@@ -1,0 +1,1 @@
+"""Verbs that run the straight line, once or many times."""
