@@ -1,0 +1,83 @@
+"""The report of one run: the answer first, then the charts, then every assumption with its source."""
+
+from pathlib import Path
+from typing import Any
+
+from dcsim import runs
+from dcsim.catalog.load import sources
+from dcsim.runs import Run
+
+from .figures import FIGURES
+from .page import chart_html, render
+
+FILE = "report.html"
+
+# Cards in the order in which an investor and then an engineer asks: (key figure, heading, factor, unit shown).
+CARDS = (
+    ("npv_usd", "net present value", 1e-6, "M USD"),
+    ("irr_frac", "internal rate of return", 100.0, "% a year"),
+    ("payback_years", "payback", 1.0, "years"),
+    ("cost_usd_per_gpu_h", "cost of an allocated GPU-hour", 1.0, "USD"),
+    ("capex_usd", "capital", 1e-6, "M USD"),
+    ("opex_usd_per_year", "operating cost", 1e-6, "M USD a year"),
+    ("gpus_installed", "GPUs installed", 1.0, ""),
+    ("gpu_allocated_frac", "GPU time allocated", 100.0, "%"),
+    ("gpu_goodput_frac", "GPU time that became work", 100.0, "%"),
+    ("queue_wait_mean_s", "mean wait of a job", 1 / 3600, "h"),
+    ("pue", "PUE", 1.0, ""),
+    ("peak_facility_power_mw", "highest power at the meter", 1.0, "MW"),
+    ("facility_energy_mwh", "energy bought", 1e-3, "GWh"),
+    ("carbon_t", "carbon, location-based", 1e-3, "kt"),
+    ("water_m3", "water", 1e-3, "thousand m³"),
+)
+
+
+def write(folder: Path) -> None:
+    """Write ``report.html`` into a run folder."""
+    (folder / FILE).write_text(html(runs.read(folder)), encoding="utf-8")
+
+
+def html(run: Run) -> str:
+    """Page of a run; the same run gives the same bytes."""
+    charts = []
+    for identity, function in FIGURES.items():
+        chart = function(run)
+        charts.append(
+            {
+                "id": identity,
+                "finding": chart.finding,
+                "reading": chart.reading,
+                "html": chart_html(identity, chart.figure),
+            }
+        )
+    return render("run_report.html", run=run, cards=_cards(run), charts=charts, assumptions=_assumptions(run))
+
+
+def _cards(run: Run) -> list[dict[str, Any]]:
+    cards = []
+    for name, heading, factor, unit in CARDS:
+        kpi = run.kpis[name]
+        value = kpi["value"]
+        cards.append(
+            {
+                "heading": heading,
+                "value": None if value is None else value * factor,
+                "unit": unit,
+                "definition": kpi["definition"],
+                "reason": kpi.get("reason", ""),
+            }
+        )
+    return cards
+
+
+def _assumptions(run: Run) -> list[dict[str, Any]]:
+    rows = []
+    known = sources()
+    for used in run.assumptions.to_dict("records"):
+        record: dict[str, Any] = {str(name): value for name, value in used.items()}
+        source = known.get(record["source"])
+        record["title"] = f"{source.title}, {source.publisher}, {source.year}" if source else record["source"]
+        record["url"] = source.url if source else ""
+        record["guess"] = record["source"] == "assumption"
+        rows.append(record)
+    return rows
