@@ -1,0 +1,1 @@
+"""Predictions against published figures: one suite a file, one form for all."""

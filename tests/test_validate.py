@@ -1,0 +1,99 @@
+"""The common form of every suite: nothing dropped, nothing peeked at, errors as defined."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dcsim.errors import InputError, UsageError
+from dcsim.validate.cli import validate
+from dcsim.validate.common import ABSENT, read, recognise, run, shipped_cases
+from dcsim.validate.suites import SUITES
+
+FORM = {"suite", "n", "n_predicted", "mape_pct", "median_pct", "max_pct", "coverage", "splits", "rows"}
+ROW = {"case_id", "predicted", "published", "unit", "error_pct", "in_sample", "p10", "p90", "source"}
+WITHOUT_DATA = sorted(set(SUITES) - {"schedule"})
+
+
+def result(suite, path=None):
+    return run(suite, SUITES[suite], path or shipped_cases(suite))
+
+
+@pytest.mark.parametrize("suite", WITHOUT_DATA)
+def test_the_form_is_kept(suite):
+    form = result(suite)
+    assert set(form) == FORM
+    assert form["n"] == len(form["rows"]) == form["splits"]["in_sample"]["n"] + form["splits"]["out_of_sample"]["n"]
+    for row in form["rows"]:
+        assert set(row) - {"reason"} == ROW
+        assert row["error_pct"] == pytest.approx(100 * (row["predicted"] / row["published"] - 1))
+    assert len({row["case_id"] for row in form["rows"]}) == form["n"]
+
+
+@pytest.mark.parametrize("suite", WITHOUT_DATA)
+def test_no_prediction_reads_an_answer(suite, tmp_path):
+    """With every answer replaced by another number the predictions are the same."""
+    cases = read(shipped_cases(suite))
+    answers = recognise(suite, SUITES[suite], shipped_cases(suite), cases).answers
+    path = tmp_path / f"{suite}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, cases[0])
+        writer.writeheader()
+        writer.writerows({**case, **{column: "123.0" for column in answers if column in case}} for case in cases)
+    changed = result(suite, path)
+    assert [row["predicted"] for row in changed["rows"]] == [row["predicted"] for row in result(suite)["rows"]]
+    assert {row["published"] for row in changed["rows"]} != {row["published"] for row in result(suite)["rows"]}
+
+
+def test_wet_bulb_is_within_a_thousandth_of_a_kelvin():
+    rows = result("psychrometrics")["rows"]
+    assert len(rows) > 200
+    assert max(abs(row["predicted"] - row["published"]) for row in rows) < 0.001
+
+
+def test_ups_efficiency_is_within_two_thousandths():
+    rows = result("electrical")["rows"]
+    assert max(abs(row["predicted"] - row["published"]) for row in rows) < 0.002
+    assert all(row["in_sample"] for row in rows)
+
+
+def test_the_schedule_suite_is_within_one_percent(reference, monkeypatch):
+    path = reference("traces/swf/KTH-SP2-1996-2.1-cln.swf.gz")
+    monkeypatch.setenv("DCSIM_DATA_DIR", str(path.parents[2]))
+    form = result("schedule")
+    assert form["n_predicted"] == 4
+    assert form["max_pct"] < 1.0
+
+
+def test_absent_data_is_a_reason_and_the_rows_stay(monkeypatch, tmp_path):
+    monkeypatch.setenv("DCSIM_DATA_DIR", str(tmp_path))
+    form = result("schedule")
+    assert (form["n"], form["n_predicted"], form["mape_pct"]) == (4, 0, None)
+    assert all(row["reason"].startswith(ABSENT) for row in form["rows"])
+
+
+def test_json_is_alone_on_stdout():
+    done = CliRunner().invoke(validate, ["electrical", "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["suite"] == "electrical"
+
+
+def test_cases_of_ones_own_are_recognised_by_their_columns(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "ups,redundancy,critical_load_frac,published_ups_efficiency\ndelta,2N,0.5,0.941\nnone such,N,x,0.9\n"
+    )
+    form = result("electrical", path)
+    assert [row["case_id"] for row in form["rows"]] == ["mine:1", "mine:2"]
+    assert form["n_predicted"] == 1
+    assert form["rows"][1]["reason"]
+
+
+def test_columns_of_no_kind_are_refused_with_the_known_ones(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="critical_load_frac"):
+        result("electrical", path)
+    with pytest.raises(UsageError):
+        result("electrical", tmp_path / "none.csv")
