@@ -1,0 +1,118 @@
+"""Benchmarks: CPU seconds and ratios, each beside its bar. Run with ``make bench``; tests assert none of them."""
+
+import heapq
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from plans import saturated_mix, small
+
+from dcsim import pipeline, runs
+from dcsim.catalog.weather import weather
+from dcsim.climate import outdoor_year
+from dcsim.energy import account
+from dcsim.physics.psychrometrics import humidity_ratio_from_dew_point, wet_bulb_c
+from dcsim.sim.engine import ClusterSpec, simulate
+
+DCSIM = Path(sys.executable).with_name("dcsim")
+
+
+def cpu_s(function: Callable[[], object], repeats: int = 3) -> tuple[float, object]:
+    """Least CPU time of some calls, and the last result. [s]"""
+    best, result = float("inf"), None
+    for _ in range(repeats):
+        start = time.process_time()
+        result = function()
+        best = min(best, time.process_time() - start)
+    return best, result
+
+
+def show(name: str, value: float, unit: str, bar: float, note: str = "") -> None:
+    """Print one figure beside its bar."""
+    print(f"{name:64}{value:>10.4g} {unit:4} bar {bar:>6g}  {value / bar:>5.0%} of it  {note}", flush=True)
+
+
+def command(*words: str) -> tuple[float, float, str]:
+    """CPU seconds, peak memory [MB] and output of a command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([DCSIM, *words], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return used, after.ru_maxrss / 1e3, done.stdout.strip()
+
+
+def heap_loop(submit_s: list[float], run_s: list[float], gpus: list[int], capacity: int) -> int:
+    """First come, first served on a pool of GPUs, as plainly as Python can: what a scheduler is held against."""
+    free, ends, queue, head, arrived = capacity, [], [], 0, 0
+    n = len(submit_s)
+    while arrived < n or ends:
+        if arrived < n and (not ends or submit_s[arrived] <= ends[0][0]):
+            now = submit_s[arrived]
+            queue.append(arrived)
+            arrived += 1
+        else:
+            now, job = heapq.heappop(ends)
+            free += gpus[job]
+        while head < len(queue) and gpus[queue[head]] <= free:
+            job = queue[head]
+            head += 1
+            free -= gpus[job]
+            heapq.heappush(ends, (now + run_s[job], job))
+    return head
+
+
+def schedule() -> None:
+    """100,000 jobs of a saturated mix on 1,250 nodes of 8 GPUs."""
+    gpus = 10_000
+    jobs = saturated_mix(100_000, gpus, 1.1, seed=1)
+    cluster = ClusterSpec(8, 32, 8, ((0.0, gpus // 8),))
+    columns = jobs.submit_s.tolist(), jobs.run_s.tolist(), jobs.gpus.tolist()
+    floor, started = cpu_s(lambda: heap_loop(*columns, gpus))
+    assert started == len(jobs)
+    used, result = cpu_s(lambda: simulate(cluster, jobs, np.ones((1, 2)), horizon_s=np.inf, seed=0))
+    note = f"{used / floor:.1f} times a plain heapq loop ({floor:.2f} s); longest queue {result.counters.max_waiting:,}"
+    show("100,000 saturated jobs, EASY, placement, change log", used, "s", 4.0, note)
+
+
+def accounting() -> None:
+    """Ten years at 5 minutes: 1.05 million rows."""
+    ready = pipeline.prepare(small("plan.years=10", "report.interval_s=300"))
+    result = pipeline._simulate(ready, lambda step, done: None)
+    used, table = cpu_s(lambda: account(ready.facility, result))
+    show(f"account, {len(table):,} rows, {len(result.segment_job):,} attempts of jobs", used, "s", 2.0)
+
+
+def psychrometrics() -> None:
+    """Wet bulb of a year of hours."""
+    year = weather("greensboro-nc-tmy3", lambda: Path("unused"))
+    air = outdoor_year(year, 3600)
+    ratio = humidity_ratio_from_dew_point(year.dew_point_c, year.pressure_pa)
+    used, _ = cpu_s(lambda: wet_bulb_c(air.dry_bulb_c, ratio, year.pressure_pa), 20)
+    show("wet bulb, 8,760 h", used * 1e3, "ms", 10.0)
+
+
+def whole() -> None:
+    """The baseline as a planner runs it, report included, and the help."""
+    with tempfile.TemporaryDirectory() as folder:
+        used, peak_mb, run = command("run", "baseline-10mw-h100", "--out", folder, "--quiet")
+        kpis = runs.read(Path(run)).kpis
+    jobs, gpus = kpis["jobs_completed"]["value"] / 5, kpis["gpus_installed"]["value"]
+    show("baseline, five years, CPU", used, "s", 30.0, f"{jobs:,.0f} jobs a year on {gpus:,.0f} GPUs")
+    show("baseline, five years, peak memory", peak_mb, "MB", 700.0)
+    helps = [command("--help")[0] for _ in range(5)]
+    show("dcsim --help", min(helps), "s", 0.4)
+
+
+if __name__ == "__main__":
+    whole()  # first: a child's peak memory counts what its parent held when it was started
+    psychrometrics()
+    schedule()
+    accounting()

@@ -1,0 +1,91 @@
+"""The README tells the truth: its commands run, its tables are recomputed, its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dcsim.kpi import KPIS
+from dcsim.validate.common import run, shipped_cases
+from dcsim.validate.suites import SUITES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = [line for block in re.findall(r"```\n(.*?)```", README, re.S) for line in block.strip().split("\n")]
+DCSIM = Path(sys.executable).with_name("dcsim")
+
+
+def table(first_header):
+    """Rows of the README table whose first header cell is the one given."""
+    lines = README.split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first_header} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("dcsim ")])
+def test_a_dcsim_line_of_the_readme_runs(line, tmp_path):
+    words = line.split()[1:]
+    if words[0] == "run":
+        words += ["--no-report", "--set", "plan.years=2"]  # what the line shows does not need all five
+    done = subprocess.run([DCSIM, *words], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or list(tmp_path.iterdir())
+
+
+def test_make_lines_of_the_readme_are_targets():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = {line.split()[1] for line in LINES if line.startswith("make ")} | set(re.findall(r"`make (\w+)`", README))
+    assert named
+    assert named <= targets
+
+
+def test_links_and_pictures_of_the_readme_exist():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_files_that_the_readme_names_exist():
+    for name in re.findall(r"`((?:dcsim|reports|scenarios)/[\w/.]+)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_key_figures_of_the_readme_are_the_registered_ones():
+    for name, unit, definition in table("figure"):
+        kpi = KPIS[name.strip("`")]
+        assert (kpi.unit, kpi.definition) == (unit, definition)
+
+
+@pytest.mark.parametrize("header", ["`dcsim validate`", "needs data"])
+def test_the_accuracy_table_is_what_the_suites_say(header, request, monkeypatch):
+    for suite, _, values, mean, largest in table(header):
+        if header == "needs data":
+            path = request.getfixturevalue("reference")("traces/swf/KTH-SP2-1996-2.1-cln.swf.gz")
+            monkeypatch.setenv("DCSIM_DATA_DIR", str(path.parents[2]))
+        form = run(suite, SUITES[suite], shipped_cases(suite))
+        assert form["n"] == int(values)
+        assert float(f"{form['mape_pct']:.1g}") == float(mean)
+        assert float(f"{form['max_pct']:.1g}") == float(largest)
+        in_sample = re.search(r"(\d+) of \d+ in sample", {row[0]: row[1] for row in table(header)}[suite])
+        assert form["splits"]["in_sample"]["n"] == (int(in_sample[1]) if in_sample else 0)
+
+
+def test_the_changelog_has_an_entry_for_every_verb():
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    for verb in ("run", "scenario", "catalog", "report", "validate"):
+        assert f"dcsim {verb}" in changelog
+
+
+def test_nothing_in_the_project_names_a_machine():
+    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT).stdout.split()
+    pattern = re.compile(r"/(?:root|home|work|tmp)/|\blocalhost\b|127\.0\.0\.1")
+    for name in tracked:
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".csv", ".txt", ".html", ""} and path.is_file():
+            assert not pattern.search(path.read_text(errors="replace")), name
