@@ -10,6 +10,7 @@ SECONDS_PER_DAY = 86_400.0
 HOURS_PER_YEAR = 8760.0
 J_PER_KWH = 3.6e6
 J_PER_MWH = 3.6e9
+GIB = 2.0**30
 KELVIN_AT_0_C = 273.15
 
 # Specific heats at 20 to 40 degC and 1 atm (ASHRAE Handbook Fundamentals 2021, ch. 1 and 33).

@@ -24,6 +24,7 @@ TABLES = (
     "cooling",
     "electrical",
     "gpus",
+    "networks",
     "operations",
     "optics",
     "prices",

@@ -9,19 +9,40 @@ import click
 from dcsim.registry import lookup
 from dcsim.validate.common import run, shipped_cases
 from dcsim.validate.suites import SUITES
+from dcsim.validate.table import markdown
 
 
 @click.command()
-@click.argument("suite", metavar="SUITE")
+@click.argument("suite", metavar="[SUITE]", required=False)
 @click.option("--cases", type=click.Path(path_type=Path), help="Cases of your own, with the columns of a known kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
-def validate(suite: str, cases: Path | None, as_json: bool) -> None:
-    """Compare predictions with the published figures of SUITE: schedule, psychrometrics or electrical.
+@click.option("--all", "all_suites", is_flag=True, help="Run every suite and print a line for each.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="With --all, print the accuracy tables of the README.")
+def validate(suite: str | None, cases: Path | None, as_json: bool, all_suites: bool, as_markdown: bool) -> None:
+    """Compare predictions with the published figures of SUITE.
+
+    Suites: electrical, memory, psychrometrics, schedule, training. All of them: --all.
 
     Error is 100 (predicted / published - 1) in percent. No parameter is fitted here; rows on which one was fitted
     before are marked in sample.
     """
-    result = run(suite, lookup(SUITES, suite, "suite"), cases or shipped_cases(suite))
+    if all_suites == bool(suite):
+        raise click.UsageError(f"name a suite or say --all; suites: {', '.join(SUITES)}")
+    if all_suites:
+        if cases:
+            raise click.UsageError("--cases needs the suite that it is for")
+        results = [run(name, known, shipped_cases(name, known)) for name, known in SUITES.items()]
+        if as_json:
+            click.echo(json.dumps(results, indent=1, allow_nan=False))
+        elif as_markdown:
+            click.echo(markdown(results), nl=False)
+        else:
+            for result in results:
+                click.echo(_errors(result["suite"], result))
+        return
+    assert suite is not None
+    known = lookup(SUITES, suite, "suite")
+    result = run(suite, known, [cases] if cases else shipped_cases(suite, known))
     if as_json:
         click.echo(json.dumps(result, indent=1, allow_nan=False))
         return
@@ -31,6 +52,8 @@ def validate(suite: str, cases: Path | None, as_json: bool) -> None:
     click.echo(_errors("all", result))
     for name, split in result["splits"].items():
         click.echo(_errors(name.replace("_", " "), split))
+    for part in result["parts"]:
+        click.echo(_errors(f"{part['name']}, {part['meaning']}", part))
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -46,7 +69,9 @@ def _line(row: dict[str, Any]) -> str:
 def _errors(name: str, part: dict[str, Any]) -> str:
     if not part["n_predicted"]:
         return f"{name}: {part['n']} published values, none predicted"
-    return (
+    text = (
         f"{name}: {part['n_predicted']} of {part['n']} published values predicted, mean absolute error "
         f"{part['mape_pct']:.3g} %, median {part['median_pct']:.3g} %, largest {part['max_pct']:.3g} %"
     )
+    inside = part.get("coverage", {}).get("frac")
+    return text if inside is None else f"{text}; {100 * inside:.0f} % inside P10 to P90"

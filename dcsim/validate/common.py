@@ -17,6 +17,18 @@ Case = Mapping[str, str]
 ABSENT = "not run: reference data absent"
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A prediction with the bounds that eight of ten published values should lie between."""
+
+    value: float
+    p10: float
+    p90: float
+
+
+Prediction = float | Interval
+
+
 class NotPredicted(Exception):
     """A case that a suite cannot predict; the text is the reason."""
 
@@ -33,18 +45,34 @@ class Kind:
 
     inputs: tuple[str, ...]
     answers: Mapping[str, str]
-    predict: Callable[[Case], Mapping[str, float]]
+    predict: Callable[[Case], Mapping[str, Prediction]]
     in_sample: Callable[[Case], bool]
     meaning: str
     scale: Callable[[float], float] = float
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some cases of a suite, told by their inputs; with ``predict``, a split whose model has not seen them."""
+
+    name: str
+    meaning: str
+    holds: Callable[[Case], bool]
+    predict: Callable[[Case], Mapping[str, Prediction]] | None = None
+
+
+@dataclass(frozen=True)
 class Suite:
-    """A registered suite: its kinds by name, and the file of cases that ships with it."""
+    """A registered suite: its kinds by name, parts and splits to report, and the files of cases that ship.
+
+    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship.
+    """
 
     kinds: Mapping[str, Kind]
     meaning: str
+    parts: Callable[[], Sequence[Part]] = tuple
+    files: tuple[str, ...] = ()
+    needs_data: bool = False
 
 
 def data_dir() -> Path | None:
@@ -67,32 +95,49 @@ def reference(name: str) -> Path:
     return folder / name
 
 
-def shipped_cases(suite: str) -> Path:
-    """The file of cases that comes with a suite."""
-    return Path(str(files("dcsim.validate"))) / "cases" / f"{suite}.csv"
+def shipped_cases(name: str, suite: Suite) -> list[Path]:
+    """The files of cases that come with a suite."""
+    folder = Path(str(files("dcsim.validate"))) / "cases"
+    return [folder / file for file in suite.files or (f"{name}.csv",)]
 
 
-def run(name: str, suite: Suite, path: Path) -> dict[str, Any]:
-    """Predict every case of a file and compare.
+def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
+    """Predict every case of some files and compare.
 
     Returns
     -------
     dict
-        The common form of all suites: counts, errors, splits and one row a published value.
+        The common form of all suites: counts, errors, splits, parts, and one row a published value. A part that is
+        ``held_out`` is predicted by a model that did not see it.
 
     Raises
     ------
     UsageError
-        If the file does not exist.
+        If a file does not exist.
     InputError
         If its columns are those of no known kind.
     """
-    cases = read(path)
-    kind = recognise(name, suite, path, cases)
-    rows = []
-    for number, case in enumerate(cases, 1):
-        rows += _rows(kind, case, case.get("case_id") or f"{path.stem}:{number}")
-    return {"suite": name, **summary(rows), "rows": rows}
+    named = []
+    for path in paths:
+        cases = read(path)
+        kind = recognise(name, suite, path, cases)
+        named += [(kind, case.get("case_id") or f"{path.stem}:{number}", case) for number, case in enumerate(cases, 1)]
+    rows = [row for kind, case_id, case in named for row in _rows(kind, kind.predict, case, case_id)]
+    parts = []
+    for part in suite.parts():
+        kept = [(kind, case_id, case) for kind, case_id, case in named if part.holds(_given(kind, case))]
+        if kept:
+            of_part = [
+                r for kind, case_id, case in kept for r in _rows(kind, part.predict or kind.predict, case, case_id)
+            ]
+            labels = {"name": part.name, "meaning": part.meaning, "held_out": part.predict is not None}
+            parts.append({**labels, **_errors(of_part), "coverage": _coverage(of_part)})
+    return {"suite": name, **summary(rows), "parts": parts, "rows": rows}
+
+
+def _given(kind: Kind, case: Case) -> Case:
+    """What a prediction may see of a case: the columns that describe it."""
+    return {column: value for column, value in case.items() if column in kind.inputs}
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -119,12 +164,14 @@ def recognise(name: str, suite: Suite, path: Path, cases: Sequence[Case]) -> Kin
     raise InputError(str(path), [Problem(1, "", f"the columns are of no kind that '{name}' knows: {known}")])
 
 
-def _rows(kind: Kind, case: Case, case_id: str) -> list[dict[str, Any]]:
+def _rows(
+    kind: Kind, predict: Callable[[Case], Mapping[str, Prediction]], case: Case, case_id: str
+) -> list[dict[str, Any]]:
     """One row a published value of a case."""
-    given = {column: value for column, value in case.items() if column in kind.inputs}
+    given = _given(kind, case)
     asked = [column for column in kind.answers if case.get(column)]
     try:
-        predicted: Mapping[str, float] = kind.predict(given)
+        predicted: Mapping[str, Prediction] = predict(given)
         reason = "no prediction is made of this figure"
     except (NotPredicted, DcsimError) as error:
         predicted, reason = {}, str(error)
@@ -133,7 +180,9 @@ def _rows(kind: Kind, case: Case, case_id: str) -> list[dict[str, Any]]:
     rows = []
     for column in asked:
         published, raw = kind.scale(float(case[column])), predicted.get(column)
-        value = None if raw is None else kind.scale(raw)
+        given_interval = raw if isinstance(raw, Interval) else None
+        middle = raw.value if isinstance(raw, Interval) else raw
+        value = None if middle is None else kind.scale(middle)
         row: dict[str, Any] = {
             "case_id": case_id if len(asked) == 1 else f"{case_id}/{column}",
             "predicted": value,
@@ -141,8 +190,8 @@ def _rows(kind: Kind, case: Case, case_id: str) -> list[dict[str, Any]]:
             "unit": kind.answers[column],
             "error_pct": None if value is None else 100.0 * (value / published - 1.0),
             "in_sample": kind.in_sample(given),
-            "p10": None,
-            "p90": None,
+            "p10": None if given_interval is None else kind.scale(given_interval.p10),
+            "p90": None if given_interval is None else kind.scale(given_interval.p90),
             "source": case.get("source", ""),
         }
         if value is None:

@@ -25,5 +25,5 @@ SUITE = Suite(
             "efficiency of a UPS at part load",
         )
     },
-    "UPS efficiency against APC White Paper 108",
+    "APC White Paper 108, UPS efficiency",
 )

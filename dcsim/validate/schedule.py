@@ -99,5 +99,6 @@ SUITE = Suite(
             "a batch log replayed under a policy; the trace is a path under the reference data",
         )
     },
-    "EASY backfill against independent replays of batch logs",
+    "independent replay of the KTH-SP2 log under EASY",
+    needs_data=True,
 )

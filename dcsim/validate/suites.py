@@ -1,10 +1,12 @@
 """The registry of suites."""
 
-from dcsim.validate import electrical, psychrometrics, schedule
+from dcsim.validate import electrical, memory, psychrometrics, schedule, training
 from dcsim.validate.common import Suite
 
 SUITES: dict[str, Suite] = {
     "electrical": electrical.SUITE,
+    "memory": memory.SUITE,
     "psychrometrics": psychrometrics.SUITE,
     "schedule": schedule.SUITE,
+    "training": training.SUITE,
 }

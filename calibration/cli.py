@@ -1,0 +1,60 @@
+"""``dcsim calibrate``."""
+
+from pathlib import Path
+
+import click
+
+from dcsim.catalog.load import folder
+
+
+@click.group()
+def calibrate() -> None:
+    """Fit profiles from measurements."""
+
+
+@calibrate.command()
+@click.option("--check", is_flag=True, help="Fit anew and compare with the shipped files; write nothing.")
+def presets(check: bool) -> None:
+    """Fit every shipped profile and validation split from published figures.
+
+    With --check, exits with 1 where a parameter differs by more than 1e-6 of its value.
+    """
+    from .presets import differences, files
+
+    target = folder() / "profiles"
+    found = files()
+    if check:
+        faults = differences(found, target)
+        for fault in faults:
+            click.echo(fault)
+        click.echo(f"{len(found)} files checked, {len(faults)} differ")
+        raise SystemExit(1 if faults else 0)
+    for path in [*target.glob("*.json"), *target.glob("validation/*.json")]:
+        path.unlink()
+    for name, text in found.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(text, encoding="utf-8")
+    for line in _table():
+        click.echo(line)
+    click.echo(f"{len(found)} files written to {_shown(target)}")
+
+
+def _table() -> list[str]:
+    """One line a profile: rows, free parameters with their values."""
+    from .presets import fit_profiles, training_rows
+
+    lines = []
+    for profile in fit_profiles(training_rows()):
+        values = ", ".join(f"{name} {profile.parameters[name]:.3g}" for name in profile.free)
+        lines.append(
+            f"{profile.key}: {len(profile.cases)} rows, {len(profile.free)} free ({values}), the rest from "
+            f"{profile.inherits}; scatter {100 * profile.scatter:.1f} %"
+        )
+    return lines
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
