@@ -19,7 +19,7 @@ def presets(check: bool) -> None:
 
     With --check, exits with 1 where a parameter differs by more than 1e-6 of its value.
     """
-    from .presets import differences, files
+    from .presets import differences, files, lines
 
     target = folder() / "profiles"
     found = files()
@@ -34,23 +34,9 @@ def presets(check: bool) -> None:
     for name, text in found.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, encoding="utf-8")
-    for line in _table():
+    for line in lines():
         click.echo(line)
     click.echo(f"{len(found)} files written to {_shown(target)}")
-
-
-def _table() -> list[str]:
-    """One line a profile: rows, free parameters with their values."""
-    from .presets import fit_profiles, training_rows
-
-    lines = []
-    for profile in fit_profiles(training_rows()):
-        values = ", ".join(f"{name} {profile.parameters[name]:.3g}" for name in profile.free)
-        lines.append(
-            f"{profile.key}: {len(profile.cases)} rows, {len(profile.free)} free ({values}), the rest from "
-            f"{profile.inherits}; scatter {100 * profile.scatter:.1f} %"
-        )
-    return lines
 
 
 def _shown(path: Path) -> str:

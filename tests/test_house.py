@@ -116,7 +116,7 @@ def test_the_packages_listed_are_the_packages_on_disk():
     found = {
         ".".join(path.parent.relative_to(ROOT).parts)
         if path.parts[len(ROOT.parts)] == "dcsim"
-        else f"dcsim.{path.parent.name}"
+        else "dcsim." + ".".join(path.parent.relative_to(ROOT).parts)
         for path in SOURCES
         if path.name == "__init__.py"
     }

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from dcsim.calibration.cli import calibrate
-from dcsim.calibration.presets import MEASUREMENTS, differences, files, training_rows
+from dcsim.calibration.presets import differences, files
+from dcsim.calibration.presets.common import MEASUREMENTS
+from dcsim.calibration.presets.training import training_rows
 
 from dcsim.catalog.hardware import transformer
 from dcsim.catalog.load import folder
@@ -25,7 +27,7 @@ def test_presets_fitted_again_are_the_shipped_ones():
 
 def test_a_changed_parameter_is_found(tmp_path):
     done = files()
-    name, text = next(iter(done.items()))
+    name, text = next((name, text) for name, text in done.items() if name.name.endswith("dense.json"))
     for path, other in done.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(other)
@@ -54,9 +56,20 @@ def test_the_one_node_split_saw_two_runs_of_eight_gpus():
     assert seen == {"dgxc2504-llama3.1-8b-h100-bf16-8", "dgxc2504-llama3.1-8b-h100-fp8-8"}
 
 
-def test_validation_cases_are_the_measurements():
-    shipped = shipped_cases("training", SUITES["training"])[0]
-    assert shipped.read_bytes() == (MEASUREMENTS / "published-training.csv").read_bytes()
+@pytest.mark.parametrize("name", sorted(path.name for path in MEASUREMENTS.glob("published-*.csv")))
+def test_validation_cases_are_the_measurements(name):
+    suite = name.removeprefix("published-").removesuffix(".csv")
+    shipped = shipped_cases(suite, SUITES[suite])[0]
+    assert shipped.read_bytes() == (MEASUREMENTS / name).read_bytes()
+
+
+def test_every_other_fit_frees_at_most_half_its_rows_and_names_its_input():
+    found = [(path, json.loads(text)) for path, text in files().items()]
+    fits = [record for _, records in found if isinstance(records, list) for record in records if "note" in record]
+    assert fits
+    for record in fits:
+        assert len(record["free"]) <= max(1, len(record["cases"]) // 2), record["key"]
+        assert record["input_sha256"] == hashlib.sha256((MEASUREMENTS / record["input"]).read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

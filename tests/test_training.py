@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from dcsim.calibration.presets import training_rows
+from dcsim.calibration.presets.training import training_rows
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,8 @@ from dcsim.validate.cli import validate
 from dcsim.validate.common import ABSENT, read, recognise, run, shipped_cases
 from dcsim.validate.suites import SUITES
 
-FORM = {"suite", "n", "n_predicted", "mape_pct", "median_pct", "max_pct", "coverage", "splits", "parts", "rows"}
+FORM = {"suite", "n", "n_predicted", "mape_pct", "median_pct", "max_pct", "coverage", "splits"}
+FORM |= {"parts", "findings", "rows"}
 ROW = {"case_id", "predicted", "published", "unit", "error_pct", "in_sample", "p10", "p90", "source"}
 WITHOUT_DATA = sorted(set(SUITES) - {"schedule"})
 
@@ -140,3 +141,22 @@ def test_memory_keeps_its_bars():
     assert found["Korthikanti", False]["max_pct"] <= 5.0
     plans = [row for row in result("memory")["rows"] if row["unit"] == "fits" and row["predicted"] is not None]
     assert sum(row["predicted"] for row in plans) >= 0.95 * len(plans)
+
+
+def test_collectives_keep_their_bars():
+    found = result("collectives")["parts"]
+    fitted = [part for part in found if part["meaning"] == "fitted" or part["meaning"].startswith("each fitted")]
+    assert len(fitted) == 9
+    assert all(part["mape_pct"] <= 7.0 for part in fitted)
+    held = next(part for part in found if part["held_out"])
+    assert 0.7 <= held["coverage"]["frac"] <= 0.95
+
+
+def test_a_degraded_fabric_is_named(tmp_path):
+    assert [text.split()[0] for text in result("collectives")["findings"]] == ["nccl-tests-290-h100-2n-degraded"]
+    path = tmp_path / "mine.csv"
+    head = "system,gpu,nodes,gpus,network,algo,size_B,time_us_oop,time_us_ip\n"
+    path.write_text(
+        head + "a,H100,4,32,8x400G IB,auto,8589934592,46000,\nb,H100,4,32,8x400G IB,auto,8589934592,150000,\n"
+    )
+    assert [text.split()[0] for text in result("collectives", path)["findings"]] == ["b"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsim.catalog.fitted import Z90
 from dcsim.catalog.hardware import architecture
 from dcsim.catalog.load import catalog, folder
 from dcsim.catalog.published import stack_family
@@ -25,7 +26,8 @@ Floats = NDArray[np.float64]
 DTYPE_EFF = {"fp16": 1.0, "bf16": 1.0, "fp8": 0.85, "mxfp8": 0.82, "nvfp4": 0.70}
 # Standard deviation of the logarithm of a step time between software stacks at the same plan: 10 to 15 %.
 BETWEEN_STACKS = 0.09
-Z90 = 1.2815515655446004
+# Prefixes of the splits of other suites, which hold no profiles of training.
+OTHER_SUITES = ("collectives-", "gemm-", "node-power-", "image-", "inference-")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def read(path: Path) -> Profile:
 
 def split_names() -> list[str]:
     """Names of the validation splits."""
-    return sorted(path.stem for path in (folder() / "profiles" / "validation").glob("*.json"))
+    stems = sorted(path.stem for path in (folder() / "profiles" / "validation").glob("*.json"))
+    return [stem for stem in stems if not stem.startswith(OTHER_SUITES)]
 
 
 @cache

@@ -53,19 +53,24 @@ class Kind:
 
 @dataclass(frozen=True)
 class Part:
-    """Some cases of a suite, told by their inputs; with ``predict``, a split whose model has not seen them."""
+    """Some cases of a suite, told by their inputs; with ``predict``, a split whose model has not seen them.
+
+    A ``detail`` is printed by the suite and left out of the README's table.
+    """
 
     name: str
     meaning: str
     holds: Callable[[Case], bool]
     predict: Callable[[Case], Mapping[str, Prediction]] | None = None
+    detail: bool = False
 
 
 @dataclass(frozen=True)
 class Suite:
     """A registered suite: its kinds by name, parts and splits to report, and the files of cases that ship.
 
-    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship.
+    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship. ``findings``
+    says in words what cases, with their answers, show.
     """
 
     kinds: Mapping[str, Kind]
@@ -73,6 +78,7 @@ class Suite:
     parts: Callable[[], Sequence[Part]] = tuple
     files: tuple[str, ...] = ()
     needs_data: bool = False
+    findings: Callable[[Sequence[Case]], Sequence[str]] = lambda cases: ()
 
 
 def data_dir() -> Path | None:
@@ -130,9 +136,15 @@ def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
             of_part = [
                 r for kind, case_id, case in kept for r in _rows(kind, part.predict or kind.predict, case, case_id)
             ]
-            labels = {"name": part.name, "meaning": part.meaning, "held_out": part.predict is not None}
+            labels = {
+                "name": part.name,
+                "meaning": part.meaning,
+                "held_out": part.predict is not None,
+                "detail": part.detail,
+            }
             parts.append({**labels, **_errors(of_part), "coverage": _coverage(of_part)})
-    return {"suite": name, **summary(rows), "parts": parts, "rows": rows}
+    findings = list(suite.findings([case for _, _, case in named]))
+    return {"suite": name, **summary(rows), "parts": parts, "findings": findings, "rows": rows}
 
 
 def _given(kind: Kind, case: Case) -> Case:

@@ -20,7 +20,9 @@ def markdown(results: Iterable[dict[str, Any]]) -> str:
         sample = result["splits"]["in_sample"]["n"]
         note = f"; {sample} of {result['n']} in sample" if sample else ""
         blocks[suite.needs_data].append(_row(result["suite"], suite.meaning + note, result))
-        blocks[suite.needs_data] += [_row("", f"{part['name']}, {part['meaning']}", part) for part in result["parts"]]
+        blocks[suite.needs_data] += [
+            _row("", f"{part['name']}, {part['meaning']}", part) for part in result["parts"] if not part["detail"]
+        ]
     text = HEAD + RULE + "".join(blocks[False])
     if blocks[True]:
         text += "\n" + HEAD.replace("`dcsim validate`", "needs data") + RULE + "".join(blocks[True])

@@ -1,8 +1,5 @@
-"""Shipped profiles and validation splits, fitted from published training steps."""
+"""Profiles of training and their validation splits, fitted from published steps."""
 
-import csv
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -14,12 +11,11 @@ from dcsim.catalog.hardware import stack as stacked
 from dcsim.catalog.load import catalog
 from dcsim.catalog.profiles import DTYPE_EFF, Profile, nearest
 from dcsim.catalog.published import OLD_STACKS, Run, training_run
-from dcsim.errors import UsageError
 from dcsim.physics.training import Calibration, step
 
-from .fit import Prior, log_fit
+from ..fit import Prior, log_fit
+from .common import digest, measurements
 
-MEASUREMENTS = Path(__file__).parent / "measurements"
 TRAINING = "published-training.csv"
 
 # Before measuring: medians by hand from kernel benchmarks, data sheets and the form of each term; log deviations.
@@ -83,20 +79,10 @@ class Row:
 @cache
 def training_rows() -> tuple[Row, ...]:
     """Published steps that profiles are fitted on."""
-    path = MEASUREMENTS / TRAINING
-    if not path.exists():
-        raise UsageError(f"{path}: no such file; published measurements come with the source tree, not with a wheel")
-    with path.open(newline="", encoding="utf-8") as file:
-        return tuple(
-            Row(record["case_id"], training_run(record), float(record["published_step_s"]))
-            for record in csv.DictReader(file)
-        )
-
-
-@cache
-def digest(name: str) -> str:
-    """sha256 of a file of measurements."""
-    return hashlib.sha256((MEASUREMENTS / name).read_bytes()).hexdigest()
+    return tuple(
+        Row(record["case_id"], training_run(record), float(record["published_step_s"]))
+        for record in measurements(TRAINING)
+    )
 
 
 def _fit(
@@ -227,33 +213,21 @@ def splits() -> dict[str, list[Profile]]:
 
 
 def files() -> dict[Path, str]:
-    """Text of every profile's file, by its path under the catalog's profiles."""
+    """Text of every profile's file and every split's, by its path under the catalog's profiles."""
     out = {Path(f"{profile.key}.json"): profile.to_json() for profile in fit_profiles(training_rows())}
     for name, fitted in splits().items():
         text = "[\n" + ",\n".join(profile.to_json().strip() for profile in fitted) + "\n]\n"
-        assert json.loads(text)
         out[Path("validation") / f"{name}.json"] = text
     return out
 
 
-def differences(found: Mapping[Path, str], target: Path, *, relative: float = 1e-6) -> list[str]:
-    """What of some files differs from those under *target*: a line a fault, none where all agree."""
-    faults = []
-    shipped = {path.relative_to(target) for path in target.rglob("*.json")}
-    faults += [f"{name}: not shipped" for name in sorted(set(found) - shipped)]
-    faults += [f"{name}: shipped, but no longer fitted" for name in sorted(shipped - set(found))]
-    for name in sorted(set(found) & shipped):
-        ours, theirs = json.loads(found[name]), json.loads((target / name).read_text(encoding="utf-8"))
-        pairs = [(ours, theirs)] if isinstance(ours, dict) else list(zip(ours, theirs, strict=False))
-        if not isinstance(ours, dict) and len(ours) != len(theirs):
-            faults.append(f"{name}: {len(theirs)} profiles shipped, {len(ours)} fitted")
-        for one, other in pairs:
-            for field in ("key", "cases", "free", "input_sha256"):
-                if one[field] != other[field]:
-                    faults.append(f"{name}: {field} of {one['key']} differs")
-            for parameter, value in one["parameters"].items():
-                if not np.isclose(value, other["parameters"][parameter], rtol=relative, atol=0.0):
-                    faults.append(
-                        f"{name}: {parameter} of {one['key']} is {value!r}, shipped {other['parameters'][parameter]!r}"
-                    )
-    return faults
+def table() -> list[str]:
+    """One line a profile: rows, free parameters with their values."""
+    lines = []
+    for profile in fit_profiles(training_rows()):
+        values = ", ".join(f"{name} {profile.parameters[name]:.3g}" for name in profile.free)
+        lines.append(
+            f"{profile.key}: {len(profile.cases)} rows, {len(profile.free)} free ({values}), the rest from "
+            f"{profile.inherits}; scatter {100 * profile.scatter:.1f} %"
+        )
+    return lines
