@@ -160,3 +160,29 @@ def test_a_degraded_fabric_is_named(tmp_path):
         head + "a,H100,4,32,8x400G IB,auto,8589934592,46000,\nb,H100,4,32,8x400G IB,auto,8589934592,150000,\n"
     )
     assert [text.split()[0] for text in result("collectives", path)["findings"]] == ["b"]
+
+
+def test_gemm_keeps_its_bar():
+    assert all(part["mape_pct"] <= 9.0 for part in result("gemm")["parts"])
+
+
+def test_node_power_keeps_its_bar():
+    found = parts("node-power")["MLPerf v4.0, H100 nodes in immersion", False]
+    assert found["n_predicted"] == 48
+    assert found["mape_pct"] <= 5.0
+
+
+def test_node_power_of_other_makers(tmp_path):
+    """Highest readings are published of an air-cooled H100 node, 9.48 kW, and means of B200 nodes, 9.6 to 10.0 kW."""
+    path = tmp_path / "others.csv"
+    path.write_text(
+        "system,benchmark,measurement,accelerator,nodes,gpus,time_to_train_min_median,mean_node_W\n"
+        "XE9680,llama2_70b_lora,AC,H100-SXM5-80GB,1,8,29.5,9480\n"
+        "B200,llama2_70b_lora,AC,B200-SXM-180GB,1,8,13,9800\n"
+        "MI300X,llama2_70b_lora,AC,MI300X,1,8,29,7000\n"
+    )
+    air, blackwell, none = result("node-power", path)["rows"]
+    assert 7500 < air["predicted"] < air["published"]
+    assert abs(blackwell["error_pct"]) <= 12.0
+    assert not air["in_sample"]
+    assert "MI300X" in none["reason"]

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from dcsim.catalog.load import _read, catalog, models
-from dcsim.errors import RangeError
+from dcsim.errors import RangeError, UnknownNameError
 from dcsim.physics.parallel import Gpu
 from dcsim.physics.transformer import Rows, Transformer
 from dcsim.registry import lookup
@@ -31,6 +31,22 @@ def architecture(gpu: str) -> str:
     """Architecture of a GPU, such as ``hopper``."""
     known = {record["key"]: record["architecture"] for record in _read("gpu_families.csv")}
     return lookup(known, catalog().resolve("gpus", gpu), "GPU")
+
+
+@cache
+def default_server(gpu: str) -> str:
+    """Server of the catalog that carries a GPU.
+
+    Raises
+    ------
+    UnknownNameError
+        If the GPU is not known or no server of the catalog carries it.
+    """
+    key = catalog().resolve("gpus", gpu)
+    known = {record["key"]: record["server"] for record in _read("gpu_families.csv")}
+    if not lookup(known, key, "GPU"):
+        raise UnknownNameError(f"no server of the catalog carries {key}; add its rows to servers.csv")
+    return known[key]
 
 
 @cache

@@ -1,12 +1,14 @@
 """The registry of suites."""
 
-from dcsim.validate import collectives, electrical, memory, psychrometrics, schedule, training
+from dcsim.validate import collectives, electrical, gemm, memory, node_power, psychrometrics, schedule, training
 from dcsim.validate.common import Suite
 
 SUITES: dict[str, Suite] = {
     "collectives": collectives.SUITE,
     "electrical": electrical.SUITE,
+    "gemm": gemm.SUITE,
     "memory": memory.SUITE,
+    "node-power": node_power.SUITE,
     "psychrometrics": psychrometrics.SUITE,
     "schedule": schedule.SUITE,
     "training": training.SUITE,
