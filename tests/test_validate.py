@@ -186,3 +186,7 @@ def test_node_power_of_other_makers(tmp_path):
     assert abs(blackwell["error_pct"]) <= 12.0
     assert not air["in_sample"]
     assert "MI300X" in none["reason"]
+
+
+def test_resnet_keeps_its_bar():
+    assert parts("training")["ResNet-50, several nodes", True]["max_pct"] <= 20.0

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import collectives, gemm, power, training
+from . import collectives, gemm, images, power, training
 from .common import table
 
 # Modules that fit, one a suite.
-SOURCES = (training, collectives, gemm, power)
+SOURCES = (training, collectives, gemm, power, images)
 
 
 def files() -> dict[Path, str]:

@@ -27,7 +27,7 @@ DTYPE_EFF = {"fp16": 1.0, "bf16": 1.0, "fp8": 0.85, "mxfp8": 0.82, "nvfp4": 0.70
 # Standard deviation of the logarithm of a step time between software stacks at the same plan: 10 to 15 %.
 BETWEEN_STACKS = 0.09
 # Prefixes of the splits of other suites, which hold no profiles of training.
-OTHER_SUITES = ("collectives-", "gemm-", "node-power-", "image-", "inference-")
+OTHER_SUITES = ("collectives-", "gemm-", "inference-")
 
 
 @dataclass(frozen=True)

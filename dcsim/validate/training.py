@@ -5,6 +5,7 @@ from functools import cache
 
 from dcsim.catalog.profiles import Profile, estimate, families, nearest, profiles, split, split_names
 from dcsim.catalog.published import COLUMNS, Run, stack_family, training_run
+from dcsim.validate import images
 from dcsim.validate.common import Case, Interval, Kind, Part, Prediction, Suite
 
 
@@ -30,19 +31,23 @@ def _moe(case: Case) -> bool:
     return case.get("experts", "") != ""
 
 
+def _steps(case: Case) -> bool:
+    return "stack" in case
+
+
 def _family(case: Case) -> str:
     return stack_family(case["stack"])
 
 
 def _fitted(name: str, meaning: str, *of: str, moe: bool = False) -> Part:
-    return Part(name, meaning, lambda case: _family(case) in of and _moe(case) == moe)
+    return Part(name, meaning, lambda case: _steps(case) and _family(case) in of and _moe(case) == moe)
 
 
 def _held_out(name: str, meaning: str, by: str, *of: str, moe: bool = False) -> Part:
     return Part(
         name,
         meaning,
-        lambda case: _family(case) in of and _moe(case) == moe,
+        lambda case: _steps(case) and _family(case) in of and _moe(case) == moe,
         lambda case: step_time(split(by), case),
     )
 
@@ -67,14 +72,16 @@ def parts() -> tuple[Part, ...]:
         Part(
             "H100, nemo and mlperf, dense",
             "one efficiency a data type fitted on one node",
-            lambda case: _family(case) in ("nemo", "mlperf") and not _moe(case) and float(case["gpus"]) > 8,
+            lambda case: (
+                _steps(case) and _family(case) in ("nemo", "mlperf") and not _moe(case) and float(case["gpus"]) > 8
+            ),
             lambda case: step_time(split("h100-one-node"), case),
         ),
         *(_held_out(f"{of}, dense", others, f"without-{of}", of) for of in ("nemo", "mlperf", "bridge")),
         Part(
             "all dense but bloom",
             "each stack " + others,
-            lambda case: _family(case) in DENSE and not _moe(case),
+            lambda case: _steps(case) and _family(case) in DENSE and not _moe(case),
             lambda case: step_time(split(f"without-{_family(case)}"), case),
         ),
         _fitted("bloom", "fitted", "bloom"),
@@ -83,9 +90,10 @@ def parts() -> tuple[Part, ...]:
         Part(
             "MoE",
             "each stack " + others,
-            lambda case: _family(case) in ("nemo", "bridge") and _moe(case),
+            lambda case: _steps(case) and _family(case) in ("nemo", "bridge") and _moe(case),
             lambda case: step_time(split(f"without-{_family(case)}"), case),
         ),
+        *images.parts(),
     )
 
 
@@ -97,8 +105,10 @@ SUITE = Suite(
             lambda case: step_time(profiles(), case),
             in_sample,
             "seconds of one training step",
-        )
+        ),
+        "images": images.KIND,
     },
-    "seconds of a step of published runs",
+    "seconds of a step of published runs, and images a second",
     parts,
+    files=("training.csv", "images.csv"),
 )

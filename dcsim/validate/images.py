@@ -1,0 +1,46 @@
+"""Images per second of published image training; a kind of the training suite."""
+
+from collections.abc import Mapping
+
+from dcsim.catalog.fitted import fitted, with_interval
+from dcsim.catalog.published_images import COLUMNS, image_run
+from dcsim.validate.common import Case, Interval, Kind, Part, Prediction
+
+# Between counts of nodes, beyond the scatter of the one-node rows. Assumption: as between software stacks.
+SCALING_SD = 0.09
+
+
+def images(case: Case) -> Mapping[str, Prediction]:
+    """Throughput by efficiencies fitted on one node."""
+    run = image_run(case)
+    extra = SCALING_SD if float(case["nodes"]) > 1 else 0.0
+    found = with_interval(run.images_s, fitted("images")["one-node"], extra_sd=extra)
+    return {"throughput_samples_s": Interval(*(float(value) for value in found))}
+
+
+def is_images(case: Case) -> bool:
+    """Whether a case is of this kind."""
+    return "global_batch" in case and "benchmark" in case
+
+
+KIND = Kind(
+    COLUMNS,
+    {"throughput_samples_s": "1/s"},
+    images,
+    # Rows of the same stack on one node were fitted.
+    lambda case: True,
+    "images a second in training",
+)
+
+
+def parts() -> tuple[Part, ...]:
+    """One node as fitted, several as predicted from one."""
+    return (
+        Part("ResNet-50, one node", "fitted", lambda case: is_images(case) and float(case["nodes"]) == 1),
+        Part(
+            "ResNet-50, several nodes",
+            "efficiencies fitted on one node",
+            lambda case: is_images(case) and float(case["nodes"]) > 1,
+            images,
+        ),
+    )
