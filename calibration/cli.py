@@ -19,10 +19,12 @@ def presets(check: bool) -> None:
 
     With --check, exits with 1 where a parameter differs by more than 1e-6 of its value.
     """
-    from .presets import differences, files, lines
+    from .presets import differences, files, inference, lines
 
     target = folder() / "profiles"
     found = files()
+    if not inference.rows():
+        click.echo("inference: not fitted, reference data absent (set DCSIM_DATA_DIR)")
     if check:
         faults = differences(found, target)
         for fault in faults:
@@ -30,7 +32,8 @@ def presets(check: bool) -> None:
         click.echo(f"{len(found)} files checked, {len(faults)} differ")
         raise SystemExit(1 if faults else 0)
     for path in [*target.glob("*.json"), *target.glob("validation/*.json")]:
-        path.unlink()
+        if inference.rows() or not path.name.startswith("inference"):
+            path.unlink()
     for name, text in found.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, encoding="utf-8")

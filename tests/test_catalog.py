@@ -6,7 +6,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dcsim.catalog.load import HEADER, TABLES, Assumptions, carbon_table, catalog, digest, folder, models, sources
+from dcsim.catalog.load import (
+    HEADER,
+    TABLES,
+    Assumptions,
+    _read,
+    carbon_table,
+    catalog,
+    digest,
+    folder,
+    models,
+    sources,
+)
 from dcsim.catalog.weather import stations
 from dcsim.errors import UnknownNameError
 from dcsim.physics.cooling import COOLING
@@ -39,6 +50,9 @@ def test_sources_say_what_was_seen_and_none_is_unused():
     used = {row.source for row in catalog().rows.values()} | {model.source for model in models().values()}
     used |= {station["source"] for station in stations().values()}
     used |= {"pjm_ci_2022", "ipcc_ar5_lca", "lenovo_gb300"}  # of the carbon table and of the rack table in physics
+    used |= {row["source"] for row in _read("served_models.csv")}
+    keys = [row["key"] for row in _read("sources.csv")]
+    assert len(set(keys)) == len(keys)
     for source in sources().values():
         assert source.status in ("verified", "secondary", "memory")
         assert source.url == "" or source.url.startswith("http")

@@ -13,8 +13,8 @@ from dcsim.validate.suites import SUITES
 
 FORM = {"suite", "n", "n_predicted", "mape_pct", "median_pct", "max_pct", "coverage", "splits"}
 FORM |= {"parts", "findings", "rows"}
-ROW = {"case_id", "predicted", "published", "unit", "error_pct", "in_sample", "p10", "p90", "source"}
-WITHOUT_DATA = sorted(set(SUITES) - {"schedule"})
+ROW = {"case_id", "column", "predicted", "published", "unit", "error_pct", "in_sample", "p10", "p90", "source"}
+WITHOUT_DATA = sorted(name for name, suite in SUITES.items() if not suite.needs_data)
 
 
 def result(suite, path=None):
@@ -190,3 +190,36 @@ def test_node_power_of_other_makers(tmp_path):
 
 def test_resnet_keeps_its_bar():
     assert parts("training")["ResNet-50, several nodes", True]["max_pct"] <= 20.0
+
+
+def test_serving_keeps_its_bars(reference):
+    reference("traces/gpu_power/mlenergy_v3_lm-arena-chat.json")
+    suite = SUITES["inference"]
+    form = run("inference", suite, shipped_cases("inference", suite))
+    found = {(part["name"], part["meaning"]): part["mape_pct"] for part in form["parts"]}
+    assert found["throughput", "a batch left out of its sweep"] <= 7.0
+    assert found["power", "a batch left out of its sweep"] <= 5.0
+    assert found["throughput", "a whole sweep left out"] <= 20.0
+    assert found["power", "a whole sweep left out"] <= 12.0
+
+
+def test_serving_says_that_its_data_is_absent(monkeypatch, tmp_path):
+    monkeypatch.setenv("DCSIM_DATA_DIR", str(tmp_path))
+    suite = SUITES["inference"]
+    form = run("inference", suite, shipped_cases("inference", suite))
+    assert form["n"] == 0
+    assert "reference data absent" in form["findings"][0]
+
+
+def test_a_sweep_of_serving_that_was_not_fitted(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "model_id,gpu_model,num_gpus,weight_precision,max_num_seqs,avg_batch_size,avg_output_len,"
+        "activated_params_billions,total_params_billions,output_throughput_tokens_per_sec,avg_power_watts\n"
+        "Qwen/Qwen3-8B,H200,1,bfloat16,64,,600,8,8,4000,600\n"
+        "Qwen/Qwen9-8B,H100,1,bfloat16,64,,600,8,8,4000,600\n"
+    )
+    rows = result("inference", path)["rows"]
+    assert [row["predicted"] is None for row in rows] == [False, False, True, True]
+    assert not rows[0]["in_sample"]
+    assert "did you mean" in rows[2]["reason"]

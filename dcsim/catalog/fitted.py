@@ -52,9 +52,9 @@ class Fitted:
     note: str = ""
 
 
-def to_json(fitted: Sequence[Fitted]) -> str:
-    """Text of a file of fitted parameters."""
-    records = [json.dumps(asdict(one), indent=1, sort_keys=True) for one in fitted]
+def to_json(fitted: Sequence[Fitted], *, indent: int | None = 1) -> str:
+    """Text of a file of fitted parameters; without *indent* a record a line."""
+    records = [json.dumps(asdict(one), indent=indent, sort_keys=True) for one in fitted]
     return "[\n" + ",\n".join(records) + "\n]\n"
 
 

@@ -1,7 +1,7 @@
 """The form that every suite keeps: cases in, predictions made without sight of the answers, errors out."""
 
 import csv
-import os
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.catalog.reference import ABSENT, at_hand
 from dcsim.errors import DcsimError, InputError, Problem, UsageError
 
 Case = Mapping[str, str]
-
-ABSENT = "not run: reference data absent"
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Kind:
 class Part:
     """Some cases of a suite, told by their inputs; with ``predict``, a split whose model has not seen them.
 
-    A ``detail`` is printed by the suite and left out of the README's table.
+    A ``detail`` is printed by the suite and left out of the README's table. With ``answer``, only that column counts.
     """
 
     name: str
@@ -63,13 +62,15 @@ class Part:
     holds: Callable[[Case], bool]
     predict: Callable[[Case], Mapping[str, Prediction]] | None = None
     detail: bool = False
+    answer: str = ""
 
 
 @dataclass(frozen=True)
 class Suite:
     """A registered suite: its kinds by name, parts and splits to report, and the files of cases that ship.
 
-    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship. ``findings``
+    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship, or its cases are
+    themselves ``data_files`` of the reference data. ``findings``
     says in words what cases, with their answers, show.
     """
 
@@ -77,14 +78,9 @@ class Suite:
     meaning: str
     parts: Callable[[], Sequence[Part]] = tuple
     files: tuple[str, ...] = ()
+    data_files: tuple[str, ...] = ()
     needs_data: bool = False
     findings: Callable[[Sequence[Case]], Sequence[str]] = lambda cases: ()
-
-
-def data_dir() -> Path | None:
-    """Folder of the reference data: DCSIM_DATA_DIR, else ../shared/data, else none."""
-    folder = Path(os.environ.get("DCSIM_DATA_DIR") or "../shared/data")
-    return folder if folder.is_dir() else None
 
 
 def reference(name: str) -> Path:
@@ -95,14 +91,16 @@ def reference(name: str) -> Path:
     NotPredicted
         If it is not at hand.
     """
-    folder = data_dir()
-    if folder is None or not (folder / name).exists():
+    path = at_hand(name)
+    if path is None:
         raise NotPredicted(f"{ABSENT} ({name}; set DCSIM_DATA_DIR)")
-    return folder / name
+    return path
 
 
 def shipped_cases(name: str, suite: Suite) -> list[Path]:
-    """The files of cases that come with a suite."""
+    """The files of cases that come with a suite, or those of the reference data where they are at hand."""
+    if suite.data_files:
+        return [path for file in suite.data_files if (path := at_hand(file))]
     folder = Path(str(files("dcsim.validate"))) / "cases"
     return [folder / file for file in suite.files or (f"{name}.csv",)]
 
@@ -134,7 +132,10 @@ def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
         kept = [(kind, case_id, case) for kind, case_id, case in named if part.holds(_given(kind, case))]
         if kept:
             of_part = [
-                r for kind, case_id, case in kept for r in _rows(kind, part.predict or kind.predict, case, case_id)
+                row
+                for kind, case_id, case in kept
+                for row in _rows(kind, part.predict or kind.predict, case, case_id)
+                if part.answer in ("", row["column"])
             ]
             labels = {
                 "name": part.name,
@@ -144,6 +145,8 @@ def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
             }
             parts.append({**labels, **_errors(of_part), "coverage": _coverage(of_part)})
     findings = list(suite.findings([case for _, _, case in named]))
+    if suite.data_files and not paths:
+        findings.append(f"{ABSENT} ({', '.join(suite.data_files)}; set DCSIM_DATA_DIR)")
     return {"suite": name, **summary(rows), "parts": parts, "findings": findings, "rows": rows}
 
 
@@ -153,14 +156,23 @@ def _given(kind: Kind, case: Case) -> Case:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Cases of a CSV file, a column name a key."""
+    """Cases of a CSV file, a column name a key; or of a JSON file, the records of its one list."""
     if not path.is_file():
         raise UsageError(f"{path}: no such file of cases")
     try:
+        if path.suffix == ".json":
+            return _read_json(json.loads(path.read_text(encoding="utf-8")))
         with path.open(newline="", encoding="utf-8") as file:
             return [{str(k): (v or "").strip() for k, v in row.items()} for row in csv.DictReader(file)]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(str(path), [Problem(0, "", f"not a CSV file: {error}")]) from None
+    except (csv.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(str(path), [Problem(0, "", f"not a CSV or JSON file: {error}")]) from None
+
+
+def _read_json(content: Any) -> list[dict[str, str]]:
+    """Records of a JSON list, or of the one list in a JSON object, all values as text."""
+    lists = [content] if isinstance(content, list) else [value for value in content.values() if isinstance(value, list)]
+    records = lists[0] if lists else []
+    return [{str(k): "" if v is None else str(v) for k, v in record.items()} for record in records]
 
 
 def recognise(name: str, suite: Suite, path: Path, cases: Sequence[Case]) -> Kind:
@@ -197,6 +209,7 @@ def _rows(
         value = None if middle is None else kind.scale(middle)
         row: dict[str, Any] = {
             "case_id": case_id if len(asked) == 1 else f"{case_id}/{column}",
+            "column": column,
             "predicted": value,
             "published": published,
             "unit": kind.answers[column],

@@ -1,12 +1,23 @@
 """The registry of suites."""
 
-from dcsim.validate import collectives, electrical, gemm, memory, node_power, psychrometrics, schedule, training
+from dcsim.validate import (
+    collectives,
+    electrical,
+    gemm,
+    inference,
+    memory,
+    node_power,
+    psychrometrics,
+    schedule,
+    training,
+)
 from dcsim.validate.common import Suite
 
 SUITES: dict[str, Suite] = {
     "collectives": collectives.SUITE,
     "electrical": electrical.SUITE,
     "gemm": gemm.SUITE,
+    "inference": inference.SUITE,
     "memory": memory.SUITE,
     "node-power": node_power.SUITE,
     "psychrometrics": psychrometrics.SUITE,
