@@ -223,3 +223,9 @@ def test_a_sweep_of_serving_that_was_not_fitted(tmp_path):
     assert [row["predicted"] is None for row in rows] == [False, False, True, True]
     assert not rows[0]["in_sample"]
     assert "did you mean" in rows[2]["reason"]
+
+
+def test_reliability_keeps_its_bars():
+    rows = {row["case_id"]: row for row in result("reliability")["rows"]}
+    assert [rows[f"mttf-rsc1-{gpus}"]["predicted"] for gpus in (16384, 131072)] == [1.8, 0.23]
+    assert abs(rows["ettr-llama3"]["predicted"] - 0.906) <= 0.01

@@ -21,8 +21,8 @@ from dcsim.validate.table import markdown
 def validate(suite: str | None, cases: Path | None, as_json: bool, all_suites: bool, as_markdown: bool) -> None:
     """Compare predictions with the published figures of SUITE.
 
-    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, schedule, training. All of
-    them: --all.
+    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, reliability, schedule,
+    training. All of them: --all.
 
     Error is 100 (predicted / published - 1) in percent. No parameter is fitted here; rows on which one was fitted
     before are marked in sample.

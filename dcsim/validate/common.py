@@ -212,7 +212,7 @@ def _rows(
             "column": column,
             "predicted": value,
             "published": published,
-            "unit": kind.answers[column],
+            "unit": case.get("unit") or kind.answers[column],
             "error_pct": None if value is None else 100.0 * (value / published - 1.0),
             "in_sample": kind.in_sample(given),
             "p10": None if given_interval is None else kind.scale(given_interval.p10),

@@ -8,6 +8,7 @@ from dcsim.validate import (
     memory,
     node_power,
     psychrometrics,
+    reliability,
     schedule,
     training,
 )
@@ -21,6 +22,7 @@ SUITES: dict[str, Suite] = {
     "memory": memory.SUITE,
     "node-power": node_power.SUITE,
     "psychrometrics": psychrometrics.SUITE,
+    "reliability": reliability.SUITE,
     "schedule": schedule.SUITE,
     "training": training.SUITE,
 }
