@@ -13,6 +13,7 @@ from dcsim.registry import unknown
 # verb: (module, attribute, one-line help). A verb's module is imported when it is used, so `dcsim --help` stays light.
 VERBS = {
     "run": ("dcsim.study.cli", "run", "Simulate a scenario and write a run folder with its report."),
+    "estimate": ("dcsim.study.cli", "estimate", "Estimate one training run or one service, with intervals."),
     "scenario": ("dcsim.model.cli", "scenario", "List, show and check scenarios; print their JSON Schema."),
     "catalog": ("dcsim.catalog.cli", "catalog_", "List and show the figures that dcsim uses, with their sources."),
     "report": ("dcsim.reports.cli", "report", "Write the HTML report of a run folder again."),

@@ -54,10 +54,16 @@ class Node:
     def power_w(self, values: Mapping[str, float]) -> float:
         """Mean power of a node under fitted values. [W]"""
         intensity = values.get(f"intensity.{self.benchmark}", values["intensity"])
-        duty = self.duty_frac(values)
-        electronics = electronics_w(self.server, intensity, 1.0 - duty, stall_power_frac=values["stall_power_frac"])
-        fans = fan_w(self.server, electronics, INLET_C) if self.fans else 0.0
-        return float(electronics + fans) * (values["dc_frac"] if self.direct_current else 1.0)
+        watts = node_power_w(self.server, self.fans, self.duty_frac(values), {**values, "intensity": intensity})
+        return watts * (values["dc_frac"] if self.direct_current else 1.0)
+
+
+def node_power_w(server: ServerPower, fans: bool, duty_frac: float, values: Mapping[str, float]) -> float:
+    """Mean power of a node whose GPUs compute for a share of the time and wait else, under fitted values. [W]"""
+    electronics = electronics_w(
+        server, values["intensity"], 1.0 - duty_frac, stall_power_frac=values["stall_power_frac"]
+    )
+    return float(electronics + (fan_w(server, electronics, INLET_C) if fans else 0.0))
 
 
 @cache

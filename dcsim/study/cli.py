@@ -1,8 +1,11 @@
-"""``dcsim run``."""
+"""``dcsim run`` and ``dcsim estimate``."""
 
 import importlib
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -10,6 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dcsim import pipeline, runs
 from dcsim.model.load import load
+from dcsim.physics.plans import OBJECTIVES
+from dcsim.study import estimate_inference, estimate_training
+from dcsim.study.estimate import Figure
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @click.command()
@@ -82,3 +90,103 @@ def summary(result: runs.Run) -> list[str]:
 def _number(value: float) -> str:
     """Four significant digits below 1,000, whole and grouped above."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _common(function: Function) -> Function:
+    """Options that every estimate has."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON alone."),
+        click.option("--usd-per-gpu-h", type=float, help="Price of a GPU-hour, instead of the catalog's."),
+        click.option("--usd-per-kwh", type=float, help="Price of electricity, instead of the catalog's mean."),
+        click.option("--pue", type=click.FloatRange(min=1.0), help="Power at the meter over power of the nodes."),
+        click.option("--gpu", required=True, help="GPU of the catalog (`dcsim catalog list gpus`)."),
+        click.option("--model", required=True, help="Model of the catalog (`dcsim catalog list models`)."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group()
+def estimate() -> None:
+    """Estimate one training run or one service, each figure with the bounds of eight outcomes in ten."""
+
+
+@estimate.command()
+@_common
+@click.option("--tokens", type=float, required=True, help="Tokens to train on, as 2e12.")
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs; left out, the fewest that meet --deadline-days.")
+@click.option("--deadline-days", type=float, help="Days within which the run must end.")
+@click.option("--plan", default="auto", show_default=True, help="auto, or sizes as tp=4,pp=4,vp=5,cp=1,recompute=full.")
+@click.option(
+    "--objective", type=click.Choice(OBJECTIVES), default="time", show_default=True, help="What plans minimise."
+)
+@click.option("--dtype", default="bf16", show_default=True, help="bf16, fp16, fp8, mxfp8 or nvfp4.")
+@click.option("--seq", type=click.IntRange(min=1), default=8192, show_default=True, help="Tokens a sequence.")
+@click.option("--global-batch", type=click.IntRange(min=1), help="Sequences a step; left out, four million tokens.")
+@click.option("--network", default="ib-ndr400", show_default=True, help="Network of the catalog.")
+@click.option("--stack", default="yours", show_default=True, help="Software stack: nemo, bridge, mlperf, or another.")
+@click.option("--reliability", default="llama3-h100", show_default=True, help="Failure rates of the catalog.")
+def training(as_json: bool, **given: Any) -> None:
+    """Days on --gpus, or GPUs for --deadline-days; plan, step, MFU, energy, cost and failures.
+
+    Exits with 1 where both are given and the deadline is missed.
+    """
+    answer = estimate_training.training(estimate_training.Ask(**given))
+    if as_json:
+        click.echo(json.dumps({"ask": given, **answer.record()}, indent=1, allow_nan=False))
+    else:
+        click.echo("plan  " + ", ".join(f"{name} {value:g}" for name, value in answer.plan.items()))
+        _echo_figures(answer.figures)
+        total = answer.figures["step_s"].value or 1.0
+        shares = sorted(answer.step_parts.items(), key=lambda item: -item[1])
+        parts = [
+            f"{name.removesuffix('_s')} {100 * value / total:.1f} %" for name, value in shares if value > 0.0005 * total
+        ]
+        click.echo(f"\nstep  {', '.join(parts)}")
+        click.echo(f"sent a GPU and step  {', '.join(f'{k[:-2]} {v / 1e9:.3g} GB' for k, v in answer.traffic.items())}")
+        for other in answer.others:
+            sizes = ", ".join(f"{k} {other['plan'][k]:g}" for k in ("tp", "pp", "vp", "cp", "ep", "micro_batch"))
+            click.echo(f"next  {sizes}: {other['loses_by']}")
+        if answer.losers:
+            click.echo("plans lost by  " + ", ".join(f"{reason} {count}" for reason, count in answer.losers))
+        _echo_notes(answer.notes)
+    if answer.meets_deadline is False:
+        click.echo(f"misses the deadline of {given['deadline_days']:g} days", err=True)
+        raise SystemExit(1)
+
+
+@estimate.command()
+@_common
+@click.option("--tokens-per-s", type=float, required=True, help="Output tokens a second to serve.")
+@click.option("--prompt", type=float, default=512, show_default=True, help="Mean tokens of a prompt.")
+@click.option("--output", type=float, default=256, show_default=True, help="Mean tokens of an answer.")
+@click.option("--ttft-ms", type=float, help="Limit of the time to first token.")
+@click.option("--tpot-ms", type=float, help="Limit of the time per output token.")
+@click.option("--weights", default="bf16", show_default=True, help="bf16 or fp8.")
+@click.option("--gpus-per-replica", type=click.IntRange(min=1), help="Left out, the split that needs the fewest GPUs.")
+def inference(as_json: bool, **given: Any) -> None:
+    """Replicas and GPUs that serve a demand within latency limits; batch, watts, cost of a million tokens."""
+    answer = estimate_inference.inference(estimate_inference.Ask(**given))
+    if as_json:
+        click.echo(json.dumps({"ask": given, **answer.record()}, indent=1, allow_nan=False))
+        return
+    _echo_figures(answer.figures)
+    click.echo(f"\nwhat binds  {answer.binding}")
+    _echo_notes(answer.notes)
+
+
+def _echo_figures(figures: dict[str, Figure]) -> None:
+    click.echo(f"{'':36}{'':>14}{'P10':>14}{'P90':>14}")
+    for name, figure in figures.items():
+        if figure.value is None:
+            click.echo(f"{name:36}{'-':>14}  {figure.unit} ({figure.reason})")
+            continue
+        sure = figure.p10 == figure.p90
+        ends = ["" if sure or end is None else _number(end) for end in (figure.p10, figure.p90)]
+        click.echo(f"{name:36}{_number(figure.value):>14}{ends[0]:>14}{ends[1]:>14}  {figure.unit}")
+
+
+def _echo_notes(notes: list[str]) -> None:
+    click.echo("")
+    for note in notes:
+        click.echo(f"note: {note}")

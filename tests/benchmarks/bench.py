@@ -16,10 +16,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from plans import saturated_mix, small
 
 from dcsim import pipeline, runs
+from dcsim.catalog.hardware import gpu, transformer
+from dcsim.catalog.profiles import nearest, profiles
 from dcsim.catalog.weather import weather
 from dcsim.climate import outdoor_year
 from dcsim.energy import account
+from dcsim.physics.plans import candidates, search
 from dcsim.physics.psychrometrics import humidity_ratio_from_dew_point, wet_bulb_c
+from dcsim.physics.training import step
 from dcsim.sim.engine import ClusterSpec, simulate
 
 DCSIM = Path(sys.executable).with_name("dcsim")
@@ -99,6 +103,23 @@ def psychrometrics() -> None:
     show("wet bulb, 8,760 h", used * 1e3, "ms", 10.0)
 
 
+def steps_and_plans() -> None:
+    """Training steps of a batch of configurations, and a plan search over 1,024 GPUs."""
+    part, model = gpu("h100-sxm-80gb", "bf16", "ib-ndr400"), transformer("llama3.1-70b")
+    profile = nearest(profiles(), gpu="h100-sxm-80gb", dtype="bf16", stack="x", network="ib-ndr400", moe=False)
+    fit = profile.calibration("bf16")
+    some = candidates(model, [1024], part, global_batch=[512], seq=8192)
+    many = some.take(np.resize(np.arange(len(some.gpus)), 10_000))
+    used, _ = cpu_s(lambda: step(model, many, part, fit))
+    show("training step, 10,000 configurations, each", used / 10_000 * 1e6, "us", 10.0, "Calculon: 2,000 to 7,000 us")
+
+    def plans() -> object:
+        return search(model, candidates(model, [1024], part, global_batch=[512], seq=8192), part, fit)
+
+    used, _ = cpu_s(plans)
+    show(f"plan search over 1,024 GPUs, {len(some.gpus):,} plans", used, "s", 1.0)
+
+
 def whole() -> None:
     """The baseline as a planner runs it, report included, and the help."""
     with tempfile.TemporaryDirectory() as folder:
@@ -116,3 +137,4 @@ if __name__ == "__main__":
     psychrometrics()
     schedule()
     accounting()
+    steps_and_plans()
