@@ -26,10 +26,13 @@ from dcsim.physics.servers import ServerPower
 from dcsim.registry import lookup
 from dcsim.services import Services, server_power, services
 from dcsim.units import SECONDS_PER_DAY, kw_from_w, mw_from_w, w_from_kw, w_from_mw
+from dcsim.workload.model_runs import Modelled, class_rate
 
 Floats = NDArray[np.float64]
 
 AS_STATED = "as stated"
+# GPUs of the run whose step times over spans stand for a class of jobs. Assumption: the usual large job.
+CLASS_GPUS = 512
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Facility:
         }
 
 
-def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...]) -> Facility:
+def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...], runs: tuple[Modelled, ...] = ()) -> Facility:
     """Build the facility of a scenario.
 
     Parameters
@@ -134,7 +137,9 @@ def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...]) -> Fa
     used : Assumptions
         Catalog; every value that is looked up is noted.
     class_names : tuple of str
-        Workload classes, in the order that jobs index them.
+        Workload classes of the jobs, in the order that jobs index them.
+    runs : tuple of Modelled
+        Training runs of known models.
 
     Raises
     ------
@@ -156,7 +161,11 @@ def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...]) -> Fa
     server = used.catalog.resolve("servers", stated.server)
     power = server_power(used, server)
     gpus = int(used.use("servers", "servers", server, "gpus"))
-    served = services(used, class_names, power, gpus, stated.cooling.supply_air_temp_c)
+    rates = {
+        name: class_rate(name, model, loaded, used, CLASS_GPUS)
+        for name, model in scenario.workload.class_models.items()
+    }
+    served = services(used, class_names, power, gpus, stated.cooling.supply_air_temp_c, runs, rates)
     if stated.server_design_kw is None:
         server_w = used.use("sizing of feeds and plant", "servers", server, "peak_power_w")
     else:

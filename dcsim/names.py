@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from dcsim.catalog.hardware import transformer
 from dcsim.catalog.load import Catalog, carbon_table
 from dcsim.errors import UnknownNameError
 from dcsim.model.economics import Rental
@@ -50,6 +51,10 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
     if workload.reliability is not None:
         source = workload.reliability.source
         yield ("workload", "reliability", "source"), partial(catalog.part, "reliability", source)
+    for index, run in enumerate(workload.runs):
+        yield ("workload", "runs", index, "model"), partial(transformer, run.model)
+    for name, model in workload.class_models.items():
+        yield ("workload", "class_models", name), partial(transformer, model)
     jobs = workload.jobs
     if isinstance(jobs, Synthetic):
         for name in jobs.gpu_hours_share:

@@ -19,7 +19,8 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, simulate
-from dcsim.workload.demand import Demand, class_names, demand, reliability_rows
+from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
+from dcsim.workload.model_runs import modelled_runs
 
 Progress = Callable[[str, float], None]
 
@@ -48,9 +49,11 @@ def prepare(loaded: Loaded) -> Prepared:
     used = Assumptions(_catalog(loaded))
     check_names(loaded, used.catalog)
     tariff = Tariff.from_catalog(used, scenario.site.tariff)
-    facility = build(loaded, used, class_names(loaded))
-    jobs = demand(loaded, facility.capacity_gpus, facility.horizon_s, used)
-    rows = reliability_rows(loaded, used)
+    modelled = modelled_runs(loaded, used)
+    facility = build(loaded, used, job_classes(loaded), modelled)
+    leaf_gpus = facility.nodes_per_leaf * facility.gpus_per_server
+    jobs = demand(loaded, facility.capacity_gpus, facility.horizon_s, used, modelled, leaf_gpus)
+    rows = reliability_rows(loaded, used, modelled, facility.gpus_per_server)
     return Prepared(loaded, used, facility, tariff, jobs, None if rows is None else Reliability(**rows))
 
 

@@ -1,18 +1,18 @@
 """What a job of a class gets and draws where it landed, tabulated once: ``service(job_class, span)``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsim.catalog.fitted import fitted
 from dcsim.catalog.load import Assumptions
 from dcsim.physics.servers import ServerPower, electronics_w, fan_w
 from dcsim.registry import lookup
+from dcsim.workload.model_runs import SPANS, Modelled
 
 Floats = NDArray[np.float64]
-
-# Spans that the catalog tells apart: column 1 is a job within one group of leaves, column 2 one that spans several.
-SPANS = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,13 @@ def server_power(used: Assumptions, server: str) -> ServerPower:
 
 
 def services(
-    used: Assumptions, class_names: tuple[str, ...], power: ServerPower, gpus_per_node: int, inlet_c: float
+    used: Assumptions,
+    class_names: tuple[str, ...],
+    power: ServerPower,
+    gpus_per_node: int,
+    inlet_c: float,
+    runs: tuple[Modelled, ...] = (),
+    class_rates: Mapping[str, float] | None = None,
 ) -> Services:
     """Tabulate the services of the classes of a plan.
 
@@ -78,18 +84,24 @@ def services(
     used : Assumptions
         Catalog of workload classes.
     class_names : tuple of str
-        Classes, in the order that jobs index them.
+        Classes of jobs in the order that jobs index them, those of model runs left out.
     power : ServerPower
         The server.
     gpus_per_node : int
         GPUs in it.
     inlet_c : float
         Air temperature at its inlet. [degC]
+    runs : tuple of Modelled
+        Runs of known models, each a class after the others.
+    class_rates : mapping of float
+        Speed over several groups of leaves of classes that a model stands for, by that model's step times. [1]
 
     Notes
     -----
-    A job that spans several groups of leaves runs at ``multi_leaf_rate`` of its speed because its GPUs wait for the
-    network longer, so the wait is added to its stall share and its power falls with it.
+    A job that spans several groups of leaves runs at the ratio of its class's step times, else at ``multi_leaf_rate``
+    of its speed (1 where the catalog has none), because its GPUs wait for the network longer; the wait is added to its
+    stall share and its power falls with it. A model run computes for its duty at the mean intensity of published runs,
+    and draws the fitted share of that while it waits.
     """
 
     def column(parameter: str) -> Floats:
@@ -97,15 +109,32 @@ def services(
             [used.use(f"{name} jobs", "workload_classes", name, parameter) for name in class_names], dtype=float
         )
 
-    duty, stall, multi = column("duty_frac"), column("stall_frac"), column("multi_leaf_rate")
+    rates = class_rates or {}
+    duty, stall = column("duty_frac"), column("stall_frac")
+    multi = np.array(
+        [
+            rates.get(name) or used.maybe(f"{name} jobs", "workload_classes", name, "multi_leaf_rate", 1.0)
+            for name in class_names
+        ],
+        dtype=float,
+    )
     work_rate = np.column_stack([np.ones_like(multi), np.ones_like(multi), multi])
     stall_frac = 1.0 - (1.0 - stall)[:, None] * work_rate
-    electronics = electronics_w(power, duty[:, None], stall_frac)
+    waiting = np.zeros((len(class_names), 1))
+    if runs:
+        fit = fitted("node-power")["all"].parameters
+        of_runs = np.array([[run.step_s[0] / one for one in (run.step_s[0], *run.step_s)] for run in runs])
+        duties = np.array([[run.duty_frac[0], *run.duty_frac] for run in runs])
+        work_rate = np.concatenate([work_rate, of_runs])
+        stall_frac = np.concatenate([stall_frac, 1.0 - duties])
+        duty = np.concatenate([duty, np.full(len(runs), fit["intensity"])])
+        waiting = np.concatenate([waiting, np.full((len(runs), 1), fit["stall_power_frac"])])
+    electronics = electronics_w(power, duty[:, None], stall_frac, stall_power_frac=waiting)
     fans = fan_w(power, electronics, inlet_c)
     idle = electronics_w(power, 0.0)
     idle_fans = fan_w(power, idle, inlet_c)
     return Services(
-        class_names=class_names,
+        class_names=(*class_names, *(run.name for run in runs)),
         gpus_per_node=gpus_per_node,
         duty_frac=duty,
         work_rate=work_rate,

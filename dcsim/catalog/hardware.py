@@ -50,6 +50,23 @@ def default_server(gpu: str) -> str:
 
 
 @cache
+def server_gpu(server: str) -> str:
+    """GPU that a server of the catalog carries, by the server's name or the one that it is a variant of.
+
+    Raises
+    ------
+    UnknownNameError
+        If the catalog does not say.
+    """
+    key = catalog().resolve("servers", server)
+    carried = {record["server"]: record["key"] for record in reversed(_read("gpu_families.csv")) if record["server"]}
+    known = [name for name in carried if key == name or key.startswith(f"{name}-")]
+    if not known:
+        raise UnknownNameError(f"the catalog does not say which GPU {key} carries; known: {', '.join(sorted(carried))}")
+    return carried[max(known, key=len)]
+
+
+@cache
 def gpu(key: str, dtype: str, network: str, domain_gpus: float = 0.0) -> Gpu:
     """A GPU at its data sheet rates.
 

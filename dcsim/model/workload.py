@@ -1,10 +1,10 @@
 """What a planner states about the jobs: a trace, or a synthetic mix of catalog classes, and how they are scheduled."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from dcsim.model.base import Name, NonNegative, Positive, Stated, Text
+from dcsim.model.base import Count, Name, NonNegative, Positive, Stated, Text
 
 
 class Synthetic(Stated):
@@ -35,6 +35,22 @@ class Trace(Stated):
     time_scale: Positive = Field(default=1.0, description="multiplies submit times: below 1 raises the load")
 
 
+class ModelRun(Stated):
+    """A training run of a known model: its time is steps times step time, its power follows its duty."""
+
+    name: Name = Field(description="name of the run, and of its workload class")
+    model: Name = Field(description="key in the catalog's models")
+    gpus: Count
+    tokens: Positive = Field(description="tokens to train on")
+    submit_day: NonNegative = Field(default=0.0, description="when it is submitted, from the plan's start [d]")
+    dtype: Literal["fp16", "bf16", "fp8", "mxfp8", "nvfp4"] = Field(default="bf16", description="of matrix products")
+    seq: Count = Field(default=8192, description="tokens a sequence")
+    global_batch: Count | None = Field(
+        default=None, description="sequences a step; about four million tokens if absent"
+    )
+    stack: Name = Field(default="yours", description="software stack whose profile serves it, or the nearest")
+
+
 class Reliability(Stated):
     """Node failures and repair; figures default to the catalog row."""
 
@@ -47,5 +63,20 @@ class Workload(Stated):
     """The jobs and their scheduler."""
 
     jobs: Annotated[Synthetic | Trace, Field(discriminator="kind")]
+    runs: tuple[ModelRun, ...] = Field(default=(), description="training runs of known models, beside the jobs")
+    class_models: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="model that stands for a workload class: its step times over spans of the network scale the jobs' "
+        "times, instead of the catalog's multi_leaf_rate",
+    )
     policy: Name = Field(default="easy", description="scheduling policy")
     reliability: Reliability | None = Field(default=Reliability(), description="null: nodes never fail")
+
+    @model_validator(mode="after")
+    def _runs_have_names_of_their_own(self) -> Self:
+        names = [run.name for run in self.runs]
+        classes = list(self.jobs.gpu_hours_share) if isinstance(self.jobs, Synthetic) else [self.jobs.job_class]
+        twice = sorted({name for name in names if names.count(name) > 1 or name in classes})
+        if twice:
+            raise ValueError(f"runs: {', '.join(twice)} is the name of another run or workload class; name each once")
+        return self

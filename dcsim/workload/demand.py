@@ -9,13 +9,17 @@ import numpy as np
 from dcsim.catalog.load import Assumptions
 from dcsim.errors import InputError, Problem
 from dcsim.model.load import Loaded
+from dcsim.model.tree import Place
 from dcsim.model.workload import Synthetic, Trace
-from dcsim.units import SECONDS_PER_HOUR
+from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from dcsim.workload.jobs import Jobs
+from dcsim.workload.model_runs import SPANS, Modelled, protection
 from dcsim.workload.swf import read_swf
 from dcsim.workload.synthetic import ClassMix, synthetic
 
 MAX_LISTED = 20
+# The user's estimate of a model run over its time without failures. Assumption.
+RUN_LIMIT_FACTOR = 1.25
 ARRIVALS = "arrivals"  # key of the hour-of-day profile among the workload classes
 
 
@@ -39,13 +43,23 @@ class Demand:
 
 
 def class_names(loaded: Loaded) -> tuple[str, ...]:
-    """Workload classes of a scenario, in the order stated."""
+    """Workload classes of a scenario in the order stated: those of the jobs, then one a model run."""
+    return job_classes(loaded) + tuple(run.name for run in loaded.scenario.workload.runs)
+
+
+def job_classes(loaded: Loaded) -> tuple[str, ...]:
+    """Workload classes of the jobs, in the order stated."""
     jobs = loaded.scenario.workload.jobs
     return tuple(jobs.gpu_hours_share) if isinstance(jobs, Synthetic) else (jobs.job_class,)
 
 
-def reliability_rows(loaded: Loaded, used: Assumptions) -> dict[str, Any] | None:
-    """Failures, repair and checkpoints as the simulator takes them; None where the scenario rules failures out."""
+def reliability_rows(
+    loaded: Loaded, used: Assumptions, runs: tuple[Modelled, ...], gpus_per_node: int
+) -> dict[str, Any] | None:
+    """Failures, repair and checkpoints as the simulator takes them; None where the scenario rules failures out.
+
+    Classes of jobs take their checkpoints from the catalog; model runs write as often as Young's interval says.
+    """
     stated = loaded.scenario.workload.reliability
     if stated is None:
         return None
@@ -55,12 +69,15 @@ def reliability_rows(loaded: Loaded, used: Assumptions) -> dict[str, Any] | None
             return used.use("node failures", "reliability", stated.source, parameter)
         return used.state("node failures", "reliability", stated.source, parameter, value, unit)
 
+    per_node_day = rate("failures_per_node_day", stated.failures_per_node_day, "1/day")
+    runs_protected = [protection(run, stated.source, per_node_day, gpus_per_node, used) for run in runs]
+
     def by_class(parameter: str) -> Any:
-        names = class_names(loaded)
-        return np.array([used.use(f"{name} jobs", "workload_classes", name, parameter) for name in names], dtype=float)
+        of_jobs = [used.use(f"{name} jobs", "workload_classes", name, parameter) for name in job_classes(loaded)]
+        return np.array([*of_jobs, *(run[parameter] for run in runs_protected)], dtype=float)
 
     return {
-        "failures_per_node_day": rate("failures_per_node_day", stated.failures_per_node_day, "1/day"),
+        "failures_per_node_day": per_node_day,
         "repair_mean_s": rate("repair_mean_h", stated.repair_mean_h, "h") * SECONDS_PER_HOUR,
         "checkpoint_interval_s": by_class("checkpoint_interval_s"),
         "checkpoint_write_s": by_class("checkpoint_write_s"),
@@ -68,8 +85,15 @@ def reliability_rows(loaded: Loaded, used: Assumptions) -> dict[str, Any] | None
     }
 
 
-def demand(loaded: Loaded, capacity_gpus: tuple[tuple[float, int], ...], horizon_s: float, used: Assumptions) -> Demand:
-    """Read or draw the jobs.
+def demand(
+    loaded: Loaded,
+    capacity_gpus: tuple[tuple[float, int], ...],
+    horizon_s: float,
+    used: Assumptions,
+    runs: tuple[Modelled, ...] = (),
+    leaf_gpus: int = 0,
+) -> Demand:
+    """Read or draw the jobs, and add the model runs.
 
     Parameters
     ----------
@@ -79,18 +103,60 @@ def demand(loaded: Loaded, capacity_gpus: tuple[tuple[float, int], ...], horizon
     horizon_s : float
         End of the plan. [s]
     used : Assumptions
+    runs : tuple of Modelled
+        Runs of known models.
+    leaf_gpus : int
+        GPUs of one group of leaves: a larger run spans several from the start. [1]
 
     Raises
     ------
     InputError
-        If a job asks for more GPUs than the largest cluster will have and the scenario does not skip such jobs, or a
-        trace cannot be read.
+        If a job or a run asks for more GPUs than the largest cluster will have and the scenario does not skip such
+        jobs, a run is submitted after the end of the plan, or a trace cannot be read.
     """
     stated = loaded.scenario.workload.jobs
     if isinstance(stated, Synthetic):
         jobs = _draw(loaded, stated, capacity_gpus, horizon_s, used)
-        return Demand(jobs, jobs.select(np.zeros(len(jobs), dtype=bool)), {}, ())
-    return _replay(loaded, stated, capacity_gpus, horizon_s)
+        found = Demand(jobs, jobs.select(np.zeros(len(jobs), dtype=bool)), {}, ())
+    else:
+        found = _replay(loaded, stated, capacity_gpus, horizon_s)
+    return _with_runs(found, loaded, runs, max(gpus for _, gpus in capacity_gpus), horizon_s, leaf_gpus)
+
+
+def _with_runs(
+    found: Demand, loaded: Loaded, runs: tuple[Modelled, ...], largest: int, horizon_s: float, leaf_gpus: int
+) -> Demand:
+    """Jobs and model runs in the order of submission; a run is a class of its own."""
+    if not runs:
+        return found
+    stated = loaded.scenario.workload.runs
+    faults: list[tuple[Place, str]] = []
+    for index, run in enumerate(stated):
+        place: Place = ("workload", "runs", index)
+        if run.gpus > largest:
+            faults.append(((*place, "gpus"), f"{run.gpus} GPUs are more than the {largest} of the largest cluster"))
+        if run.submit_day * SECONDS_PER_DAY >= horizon_s:
+            faults.append(((*place, "submit_day"), "is after the end of the plan; submit it earlier"))
+    if faults:
+        raise loaded.faults(faults)
+    jobs = found.jobs
+    # A run's time is that at the span that its size needs at least, as every job's is.
+    run_s = np.array([of.run_s(1 if run.gpus <= leaf_gpus else SPANS) for run, of in zip(stated, runs, strict=True)])
+    submit_s = np.array([run.submit_day * SECONDS_PER_DAY for run in stated])
+    first = int(jobs.job_id.max(initial=0)) + 1
+    classes = len(jobs.class_names)
+    merged = Jobs(
+        job_id=np.concatenate([jobs.job_id, np.arange(first, first + len(runs))]),
+        submit_s=np.concatenate([jobs.submit_s, submit_s]),
+        run_s=np.concatenate([jobs.run_s, run_s]),
+        limit_s=np.concatenate([jobs.limit_s, run_s * RUN_LIMIT_FACTOR]),
+        gpus=np.concatenate([jobs.gpus, np.array([run.gpus for run in stated], dtype=np.int64)]),
+        class_index=np.concatenate([jobs.class_index, np.arange(classes, classes + len(runs))]),
+        class_names=class_names(loaded),
+    )
+    order = np.argsort(merged.submit_s, kind="stable")
+    notes = (*found.notes, *(run.describe() for run in runs))
+    return replace(found, jobs=merged.select(order), notes=notes)
 
 
 def _draw(

@@ -1,0 +1,165 @@
+"""Training runs of known models: the plan that they take, and their step time and duty where they land."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dcsim.catalog.hardware import gpu, server_gpu, transformer
+from dcsim.catalog.load import Assumptions
+from dcsim.catalog.profiles import Profile, nearest, profiles
+from dcsim.errors import RangeError, UnknownNameError
+from dcsim.model.load import Loaded
+from dcsim.model.tree import Place
+from dcsim.model.workload import ModelRun
+from dcsim.physics.parallel import Gpu, Plan
+from dcsim.physics.plans import candidates, search
+from dcsim.physics.reliability import checkpoint_b, checkpoint_stall_s, time_to_failure_s, young_interval_s
+from dcsim.physics.training import step
+from dcsim.physics.transformer import Transformer
+
+# Spans that are told apart: a run within one group of leaves, and one over several.
+SPANS = 2
+# Tokens of a step where none are stated.
+BATCH_TOKENS = 4.0 * 2**20
+# Network that profiles were fitted on and that is nearest to one of the scenario's own links.
+PROFILE_NETWORK = "ib-ndr400"
+# Shortest stall of a checkpoint: below it the interval would say nothing. [s]
+LEAST_STALL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """A run as physics sees it.
+
+    Parameters
+    ----------
+    name, model, profile : str
+        The run, its model, and the profile that served it.
+    plan : Plan
+        The fastest that fits. [1]
+    steps : float
+        Steps of the run. [1]
+    step_s, duty_frac : tuple of float
+        Step time [s] and duty [1] within one group of leaves and over several.
+    params : float
+        Weights. [1]
+    """
+
+    name: str
+    model: str
+    profile: str
+    plan: Plan
+    steps: float
+    step_s: tuple[float, ...]
+    duty_frac: tuple[float, ...]
+    params: float
+
+    def run_s(self, span: int) -> float:
+        """Time of the whole run without failures. [s]"""
+        return self.steps * self.step_s[min(span, SPANS) - 1]
+
+    def describe(self) -> str:
+        """What a reader of the answer should know."""
+        p = self.plan
+        sizes = ", ".join(f"{n} {float(getattr(p, n)):g}" for n in ("tp", "pp", "vp", "cp", "ep", "micro_batch"))
+        return (
+            f"run {self.name}: {self.model} on {float(p.gpus):g} GPUs, {sizes}; step {self.step_s[0]:.3g} s, "
+            f"{self.steps:,.0f} steps, duty {self.duty_frac[0]:.2f}; profile {self.profile}"
+        )
+
+
+def _links(loaded: Loaded, used: Assumptions, key: str, dtype: str) -> Gpu:
+    """The GPU of the scenario's server on the scenario's network."""
+    facility = loaded.scenario.facility
+    server = used.catalog.resolve("servers", facility.server)
+    per_gpu = used.use("network of model runs", "servers", server, "nics") / used.use(
+        "network of model runs", "servers", server, "gpus"
+    )
+    port_b_s = used.use("network of model runs", "switches", facility.fabric.switch, "port_bandwidth_b_s")
+    return replace(gpu(key, dtype, PROFILE_NETWORK), network_b_s=per_gpu * port_b_s)
+
+
+def _over_spans(
+    model: Transformer, plan: Plan, part: Gpu, profile: Profile, dtype: str, oversubscription: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Step time [s] and duty [1] within one group of leaves, and over several that share oversubscribed links."""
+    fit = profile.calibration(dtype)
+    steps = [
+        step(model, plan, replace(part, network_b_s=part.network_b_s / factor), fit)
+        for factor in (1.0, oversubscription)
+    ]
+    return tuple(float(one.step_s) for one in steps), tuple(float(one.duty_frac) for one in steps)
+
+
+def modelled(run: ModelRun, loaded: Loaded, used: Assumptions) -> Modelled:
+    """Plan a run on the scenario's servers and network.
+
+    Raises
+    ------
+    UnknownNameError, RangeError
+        If the server's GPU is not known, or no plan divides or fits.
+    """
+    facility = loaded.scenario.facility
+    key = server_gpu(facility.server)
+    model, part = transformer(run.model), _links(loaded, used, key, run.dtype)
+    moe = bool(float(model.experts) > 0)
+    profile = nearest(profiles(), gpu=key, dtype=run.dtype, stack=run.stack, network=PROFILE_NETWORK, moe=moe)
+    batch = float(run.global_batch or _batch(run))
+    some = candidates(model, [float(run.gpus)], part, global_batch=[batch], seq=float(run.seq))
+    found = search(model, some, part, profile.calibration(run.dtype))
+    plan = some.take(found.best)
+    step_s, duty = _over_spans(model, plan, part, profile, run.dtype, facility.fabric.oversubscription)
+    return Modelled(
+        name=run.name,
+        model=run.model,
+        profile=profile.key,
+        plan=plan,
+        steps=float(np.ceil(run.tokens / (batch * run.seq))),
+        step_s=step_s,
+        duty_frac=duty,
+        params=float(model.params()),
+    )
+
+
+def _batch(run: ModelRun) -> float:
+    """About four million tokens, in sequences that the odd factors of the GPUs divide."""
+    odd = run.gpus
+    while odd % 2 == 0:
+        odd //= 2
+    sequences = max(1.0, round(BATCH_TOKENS / run.seq))
+    return sequences if odd == 1 else float(np.ceil(sequences / (64 * odd)) * 64 * odd)
+
+
+def modelled_runs(loaded: Loaded, used: Assumptions) -> tuple[Modelled, ...]:
+    """All runs of a scenario; faults name their place."""
+    out: list[Modelled] = []
+    faults: list[tuple[Place, str]] = []
+    for index, run in enumerate(loaded.scenario.workload.runs):
+        try:
+            out.append(modelled(run, loaded, used))
+        except (UnknownNameError, RangeError) as error:
+            faults.append((("workload", "runs", index), str(error)))
+    if faults:
+        raise loaded.faults(faults)
+    return tuple(out)
+
+
+def class_rate(name: str, model: str, loaded: Loaded, used: Assumptions, gpus: int) -> float:
+    """Speed of a class's jobs over several groups of leaves, over that within one, by its model's step times. [1]"""
+    run = ModelRun(name=name, model=model, gpus=gpus, tokens=1e12)
+    found = modelled(run, loaded, used)
+    return found.step_s[0] / found.step_s[1]
+
+
+def protection(
+    of: Modelled, source: str, per_node_day: float, gpus_per_node: int, used: Assumptions
+) -> dict[str, float]:
+    """Checkpoint interval by Young, stall for the copy to the hosts, and restart. [s]"""
+    gpus = float(of.plan.gpus)
+    host_b_s = used.use("checkpoints of model runs", "operations", "estimate", "host_b_s_per_gpu")
+    stall_s = float(checkpoint_stall_s(checkpoint_b(of.params), gpus, storage_b_s=np.inf, host_b_s=host_b_s))
+    stall_s = max(stall_s, LEAST_STALL_S)
+    failure_s = time_to_failure_s(max(1.0, np.ceil(gpus / gpus_per_node)), per_node_day)
+    interval_s = float(young_interval_s(stall_s, failure_s)) if np.isfinite(failure_s) else np.inf
+    restart_s = used.use("checkpoints of model runs", "reliability", source, "restart_s")
+    return {"checkpoint_interval_s": interval_s, "checkpoint_write_s": stall_s, "restart_s": restart_s}
