@@ -63,6 +63,11 @@ def test_a_stated_plan_is_kept_and_never_beats_the_search():
     assert value(stated, "step_s") >= value(training(gpus=1024), "step_s")
 
 
+def test_taking_out_lemons_lengthens_the_time_to_failure():
+    few, many = (training(gpus=1024, lemons_removed=share).figures["failures"].value for share in (0.0, 0.02))
+    assert many < 0.9 * few
+
+
 def test_prices_and_pue_that_are_stated_have_no_interval_of_their_own():
     stated = training(gpus=1024, usd_per_gpu_h=2.0, pue=1.1)
     assert value(stated, "gpu_cost_usd") == pytest.approx(2.0 * value(stated, "gpu_hours"))

@@ -107,3 +107,21 @@ def test_a_million_plans_need_no_loop():
     index = np.arange(1_000_000) % len(ROWS)
     chunk = [rows.take(index[:200_000]) for rows in (MODELS, PLANS, GPUS)]
     assert step(*chunk, Calibration()).step_s.shape == (200_000,)
+
+
+def test_utilisation_counts_what_is_computed_again():
+    """A full recomputation repeats the forward pass of the layers, a third of what they need."""
+    from dataclasses import replace
+
+    from dcsim.catalog.hardware import gpu, transformer
+    from dcsim.physics.parallel import Plan
+    from dcsim.physics.training import utilisation
+
+    model, part = transformer("gpt3-175b"), gpu("a100-sxm-80gb", "bf16", "ib-hdr200")
+    plan = Plan(64, 8, 8, 3, 1, 1, 1, 1, 64, 2048)
+    mfu, hfu = utilisation(model, plan, part, 13.75)
+    assert float(mfu) == float(hfu) == pytest.approx(0.51, abs=0.02)  # published: 0.514, attention counted whole
+    full = utilisation(model, replace(plan, full_recompute=1.0), part, 18.13)
+    assert float(full[1] / full[0]) == pytest.approx(4 / 3, rel=0.02)
+    core = utilisation(model, replace(plan, core_recompute=1.0), part, 13.75)
+    assert 1.0 < float(core[1] / core[0]) < 1.03

@@ -93,6 +93,7 @@ def _efficiencies(of: Sequence[Sweep]) -> Fitted:
         noise=LINKS_NOISE,
         cases=[case for sweep in of for case in sweep.cases],
         source=FILE,
+        families=[sweep.system for sweep in of],
     )
 
 
@@ -131,6 +132,7 @@ def _ramp(sweep: Sweep, note: str) -> Fitted:
                 source=FILE,
                 base={name: prior.median for name, prior in RAMP.items()},
                 note=note,
+                families=[sweep.system],
             )
         )
 

@@ -52,6 +52,7 @@ def fit(
     base: Mapping[str, float] | None = None,
     inherits: str = "priors",
     note: str = "",
+    families: Sequence[str] = (),
 ) -> Fitted:
     """Fit the parameters of *priors*, the first that half the rows allow; the others and *base* stay."""
     free = list(priors)[: max(1, len(measured) // 2)]
@@ -73,6 +74,7 @@ def fit(
         input=source,
         input_sha256=digest(source),
         note=note,
+        families=tuple(sorted(set(families))),
     )
 
 

@@ -37,6 +37,7 @@ def _fit(key: str, of: Sequence[tuple[str, Product, float]]) -> Fitted:
         noise=NOISE,
         cases=[case for case, _, _ in of],
         source=FILE,
+        families=[one.accelerator for _, one, _ in of],
         base={"other": EFFICIENCY.median},
     )
     known = [found.parameters[kind] for kind in kinds]

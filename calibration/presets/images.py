@@ -9,6 +9,7 @@ from dcsim.catalog.published_images import image_run
 from dcsim.physics.convnet import ConvCalibration
 
 from ..fit import Prior
+from . import collectives
 from .common import fit, measurements
 
 FILE = "published-images.csv"
@@ -19,7 +20,9 @@ NOISE = 0.05
 def files() -> dict[Path, str]:
     """Text of the fitted file, by path under the catalog's profiles."""
     records = [record for record in measurements(FILE) if float(record["nodes"]) == 1]
-    runs = [image_run(record) for record in records]
+    shipped, _ = collectives.fits()
+    link_values = next(one for one in shipped if one.key == "all").parameters
+    runs = [image_run(record, link_values) for record in records]
     found = fit(
         "one-node",
         lambda values: np.array([float(run.images_s(values)) for run in runs]),
@@ -28,6 +31,7 @@ def files() -> dict[Path, str]:
         noise=NOISE,
         cases=[record["case_id"] for record in records],
         source=FILE,
+        families=[record["accelerator"] for record in records],
         base=vars(ConvCalibration()),
     )
     return {Path("images.json"): to_json([found])}

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.catalog.fitted import Fitted, to_json
-from dcsim.catalog.published_power import cap_rate, node
+from dcsim.catalog.published_power import cap_rate, node, system_family
 
 from ..fit import Prior
 from .common import fit, measurements
+from .training import fit_profiles, training_rows
 
 NODES, CAPS = "published-node-power.csv", "published-power-cap.csv"
 # Medians by hand. Intensity is power above idle over the most that was ever read.
@@ -27,7 +28,8 @@ BETWEEN_SYSTEMS = 0.06
 def nodes() -> Fitted:
     """One stall share for all benchmarks, an intensity for each, and direct over alternating current."""
     records = measurements(NODES)
-    rows = [node(record) for record in records]
+    known = fit_profiles(training_rows())
+    rows = [node(record, known) for record in records]
     alone = {row.benchmark: row.minutes for row in rows if row.nodes == 1}
     minutes = {f"minutes.{benchmark}": value for benchmark, value in sorted(alone.items())}
     priors = {"stall_power_frac": STALL, "dc_frac": DIRECT} | {
@@ -41,6 +43,7 @@ def nodes() -> Fitted:
         noise=NODE_NOISE,
         cases=[record["case_id"] for record in records],
         source=NODES,
+        families=[system_family(record["system"]) for record in records],
         base={"intensity": INTENSITY.median, **minutes},
     )
     mean = float(np.mean([value for name, value in found.parameters.items() if name.startswith("intensity.")]))
@@ -61,6 +64,7 @@ def caps() -> Fitted:
         noise=CAP_NOISE,
         cases=[record["case_id"] for record in records],
         source=CAPS,
+        families=kinds,
         base={"idle_frac": IDLE.median},
     )
     mean = float(np.mean([value for name, value in found.parameters.items() if name.startswith("idle_frac.")]))

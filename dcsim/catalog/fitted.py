@@ -38,6 +38,8 @@ class Fitted:
         File of these rows and its digest.
     note : str
         What else was found of these rows.
+    families : tuple of str
+        Stack families, systems or accelerators whose rows were fitted: every row of theirs is in sample.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Fitted:
     input: str
     input_sha256: str
     note: str = ""
+    families: tuple[str, ...] = ()
 
 
 def to_json(fitted: Sequence[Fitted], *, indent: int | None = 1) -> str:
@@ -71,10 +74,9 @@ def fitted(name: str) -> dict[str, Fitted]:
     if not path.exists():
         raise UnknownNameError(f"no fitted parameters '{name}' are shipped")
     records = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        record["key"]: Fitted(**{**record, "free": tuple(record["free"]), "cases": tuple(record["cases"])})
-        for record in records
-    }
+    lists = ("free", "cases", "families")
+    found = [Fitted(**{**record, **{name: tuple(record.get(name, ())) for name in lists}}) for record in records]
+    return {one.key: one for one in found}
 
 
 def with_interval(model: Callable[[Mapping[str, float]], Any], of: Fitted, extra_sd: Any = 0.0) -> tuple[Any, Any, Any]:

@@ -43,8 +43,8 @@ class ImageRun:
         return self.images * self.gpus / self.step(values).step_s
 
 
-def image_run(row: Mapping[str, str]) -> ImageRun:
-    """Read a row of published image training.
+def image_run(row: Mapping[str, str], link_values: Mapping[str, float] | None = None) -> ImageRun:
+    """Read a row of published image training; links as the shipped fit of sweeps has them where not given.
 
     Raises
     ------
@@ -68,5 +68,5 @@ def image_run(row: Mapping[str, str]) -> ImageRun:
         batch / gpus,
         gpus,
         gpu(key, "bf16", network, gpus / nodes),
-        found.fabric(fitted("collectives")["all"].parameters),
+        found.fabric(link_values or fitted("collectives")["all"].parameters),
     )

@@ -1,13 +1,12 @@
 """Published power of nodes in training, and of capped GPUs, as what physics takes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from dcsim.catalog.hardware import default_server, gpu, transformer
 from dcsim.catalog.load import catalog
-from dcsim.catalog.profiles import nearest, profiles
+from dcsim.catalog.profiles import Profile, nearest, profiles
 from dcsim.errors import RangeError, UnknownNameError
 from dcsim.physics.gpu import capped_rate
 from dcsim.physics.parallel import Plan
@@ -26,6 +25,11 @@ UNKNOWN_SCALING = -0.18
 INLET_C = 25.0
 
 
+def system_family(system: str) -> str:
+    """Name of a published system without its count of nodes, as SMC-H100-SXM-80GB of 8xSMC-H100-SXM-80GB."""
+    return re.sub(r"^\d+x", "", system)
+
+
 @dataclass(frozen=True)
 class Node:
     """A node of a published run, and how well the run scales."""
@@ -39,11 +43,12 @@ class Node:
     relative_speed: float
     gpu: str
     gpus: float
+    known: tuple[Profile, ...]
 
     def duty_frac(self, values: Mapping[str, float]) -> float:
         """Share of the time in which its GPUs compute, by its time and that on one node. [1]"""
         if self.benchmark in LARGE_MODELS:
-            return large_model_duty(LARGE_MODELS[self.benchmark], self.gpu, self.gpus)
+            return large_model_duty(LARGE_MODELS[self.benchmark], self.gpu, self.gpus, self.known)
         alone = values.get(f"minutes.{self.benchmark}")
         if self.nodes <= 1:
             return 1.0
@@ -66,8 +71,7 @@ def node_power_w(server: ServerPower, fans: bool, duty_frac: float, values: Mapp
     return float(electronics + (fan_w(server, electronics, INLET_C) if fans else 0.0))
 
 
-@cache
-def large_model_duty(model: str, gpu_key: str, gpus: float) -> float:
+def large_model_duty(model: str, gpu_key: str, gpus: float, known: Sequence[Profile]) -> float:
     """Duty of a language model on the plan that it was first published with, by the step model. [1]"""
     key = catalog().resolve("gpus", gpu_key)
     network = "ib-ndr400"
@@ -84,13 +88,13 @@ def large_model_duty(model: str, gpu_key: str, gpus: float) -> float:
         global_batch=gpus * 4,
         seq=2048.0,
     )
-    profile = nearest(profiles(), gpu=key, dtype="fp8", stack="mlperf", network=network, moe=False)
+    profile = nearest(known, gpu=key, dtype="fp8", stack="mlperf", network=network, moe=False)
     part = gpu(key, "fp8", network)
     return float(step(transformer(model), plan, part, profile.calibration("fp8")).duty_frac)
 
 
-def node(row: Mapping[str, str]) -> Node:
-    """Read a row of published node power.
+def node(row: Mapping[str, str], known: Sequence[Profile] | None = None) -> Node:
+    """Read a row of published node power; duty of large models by the shipped profiles of training where not given.
 
     Raises
     ------
@@ -124,6 +128,7 @@ def node(row: Mapping[str, str]) -> Node:
         relative_speed=catalog().row("gpus", key, "bf16_dense_flop_s").value / reference * gpus / nodes / 8.0,
         gpu=key,
         gpus=gpus,
+        known=tuple(profiles() if known is None else known),
     )
 
 

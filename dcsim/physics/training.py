@@ -319,6 +319,35 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
     )
 
 
+def utilisation(model: Transformer, plan: Plan, gpu: Gpu, step_s: Any) -> tuple[Any, Any]:
+    """Model and hardware FLOPs utilisation of a step.
+
+    Parameters
+    ----------
+    model, plan, gpu
+        Rows of one length, or scalars.
+    step_s : array_like, shape (n,)
+        Time of the step. [s]
+
+    Returns
+    -------
+    tuple of ndarray
+        Operations that the model needs (MFU), and those done, recomputation included (HFU), over the peak of the run's
+        data type. [1]
+
+    Notes
+    -----
+    Half of the attention core lies above the diagonal and is counted in neither, so figures of papers that count it,
+    as Megatron's, are higher. Compare seconds, not these.
+    """
+    peak = step_s * plan.gpus * gpu.matmul_flop_s
+    need = model.train_flop(plan.seq) * plan.global_batch
+    core = model.all_layers * model.attention_flop(plan.seq) / 2.0
+    layers = 2.0 * (model.active_params() - model.embedding_params()) * plan.seq + core
+    again = (plan.full_recompute * layers + plan.core_recompute * core) * plan.global_batch
+    return need / peak, (need + again) / peak
+
+
 def stage_weights(model: Transformer, plan: Plan) -> tuple[Any, Any]:
     """Dense and expert weights that a rank of a mean stage holds before any sharding by ZeRO. [1]"""
     dense = (

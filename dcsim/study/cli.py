@@ -126,6 +126,7 @@ def estimate() -> None:
 @click.option("--network", default="ib-ndr400", show_default=True, help="Network of the catalog.")
 @click.option("--stack", default="yours", show_default=True, help="Software stack: nemo, bridge, mlperf, or another.")
 @click.option("--reliability", default="llama3-h100", show_default=True, help="Failure rates of the catalog.")
+@click.option("--lemons-removed", type=click.FloatRange(0, 0.5), default=0.0, help="Share of worst nodes taken out.")
 def training(as_json: bool, **given: Any) -> None:
     """Days on --gpus, or GPUs for --deadline-days; plan, step, MFU, energy, cost and failures.
 

@@ -11,7 +11,12 @@ from dcsim.catalog.hardware import default_server
 from dcsim.catalog.load import catalog
 from dcsim.catalog.published_power import node_power_w
 from dcsim.errors import UnknownNameError
-from dcsim.physics.reliability import effective_time_frac, time_to_failure_s, young_interval_s
+from dcsim.physics.reliability import (
+    effective_time_frac,
+    rate_without_worst,
+    time_to_failure_s,
+    young_interval_s,
+)
 from dcsim.physics.servers import ServerPower
 from dcsim.units import HOURS_PER_YEAR, SECONDS_PER_DAY
 
@@ -151,14 +156,16 @@ class Failures:
     by_component: Mapping[str, float]
 
 
-def failures(nodes: float, stall_s: float, source: str) -> Failures:
-    """Failures of a run of *nodes* with checkpoints that stall it for *stall_s*."""
+def failures(nodes: float, stall_s: float, source: str, lemons_removed_frac: float = 0.0) -> Failures:
+    """Failures of a run of *nodes* with checkpoints that stall it, the worst share of nodes having been taken out."""
     part = catalog().part("reliability", source)
     rate = part["failures_per_node_day"]
+    shape = part["lemon_shape"].value if "lemon_shape" in part else 1.0
+    kept = float(rate_without_worst(1.0, lemons_removed_frac, shape=shape))
     restart_s = part["restart_s"].value if "restart_s" in part else 600.0
 
     def effective(of: float) -> tuple[float, float]:
-        failure_s = time_to_failure_s(nodes, of)
+        failure_s = time_to_failure_s(nodes, of * kept)
         interval_s = young_interval_s(stall_s, failure_s)
         return float(interval_s), float(effective_time_frac(interval_s, stall_s, restart_s, failure_s))
 
@@ -172,7 +179,7 @@ def failures(nodes: float, stall_s: float, source: str) -> Failures:
         effective_frac=frac,
         low_frac=ends[0],
         high_frac=ends[1],
-        per_day=float(SECONDS_PER_DAY / time_to_failure_s(nodes, rate.value)),
+        per_day=float(SECONDS_PER_DAY / time_to_failure_s(nodes, rate.value * kept)),
         log_sd=log_sd_of_range(rate.value, rate.low, rate.high),
         by_component={name: value / total for name, value in sorted(components.items(), key=lambda item: -item[1])},
     )

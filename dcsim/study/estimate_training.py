@@ -16,6 +16,7 @@ from dcsim.physics.memory import memory
 from dcsim.physics.parallel import Gpu, Plan
 from dcsim.physics.plans import Search, candidates, losers, search, why_not
 from dcsim.physics.reliability import checkpoint_b, checkpoint_stall_s
+from dcsim.physics.training import utilisation
 from dcsim.physics.transformer import Transformer
 from dcsim.study.estimate import (
     Failures,
@@ -60,6 +61,7 @@ class Ask:
     usd_per_kwh: float | None = None
     usd_per_gpu_h: float | None = None
     reliability: str = "llama3-h100"
+    lemons_removed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def _stall_s(of: _Parts, gpus: Any) -> Any:
 
 def _failures(ask: Ask, of: _Parts, gpus: float) -> Failures:
     nodes = max(1.0, math.ceil(gpus / of.node.gpus))
-    return failures(nodes, max(float(_stall_s(of, gpus)), 1.0), ask.reliability)
+    return failures(nodes, max(float(_stall_s(of, gpus)), 1.0), ask.reliability, ask.lemons_removed)
 
 
 def _days(ask: Ask, of: _Parts, found: Search, row: int) -> float:
@@ -301,10 +303,7 @@ def _answer(ask: Ask, of: _Parts, found: Search, row: int) -> Answer:
         cost = spread(
             hour.value * gpu_hours, math.hypot(days_sd, log_sd_of_range(hour.value, hour.p10, hour.p90)), "USD"
         )
-    flop = float(of.model.train_flop(ask.seq) * plan.global_batch)
-    mfu = flop / step_s / gpus / of.gpu.matmul_flop_s
-    # What is computed again counts as work of the hardware: a forward pass, a third of forward and backward.
-    again = 1.0 + float(plan.full_recompute) / 3.0
+    mfu, hfu = (float(value) for value in utilisation(of.model, plan, of.gpu, step_s))
     need = float(np.asarray(memory(of.model, plan, of.gpu).total_b))
     figures = {
         "gpus": _gpus_needed(ask, of, found, gpus, days_sd),
@@ -312,8 +311,9 @@ def _answer(ask: Ask, of: _Parts, found: Search, row: int) -> Answer:
         "step_s": spread(step_s, log_sd, "s"),
         "tokens_per_s": spread(tokens_a_step / step_s, log_sd, "token/s"),
         "mfu": spread(mfu, log_sd, "1"),
-        "hfu": spread(mfu * again, log_sd, "1"),
+        "hfu": spread(hfu, log_sd, "1"),
         "memory_per_gpu_gb": exact(need / 1e9, "GB"),
+        "memory_fits": exact(float(need <= of.gpu.memory_b), "1"),
         "duty_frac": exact(duty, "1"),
         "node_power_kw": spread(node_w / 1e3, power_log_sd(), "kW"),
         "power_mw": spread(power_w / 1e6, power_sd, "MW"),

@@ -107,7 +107,8 @@ def parts() -> tuple[Part, ...]:
 
 def in_sample(case: Case) -> bool:
     """Whether the case's system has a ramp of its own."""
-    return case["system"] in fitted("collectives")
+    own = fitted("collectives").get(case["system"])
+    return own is not None and case["system"] in own.families
 
 
 SUITE = Suite(

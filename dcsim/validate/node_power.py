@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from dcsim.catalog.fitted import fitted, with_interval
-from dcsim.catalog.published_power import CAP_COLUMNS, COLUMNS, cap_rate, node
+from dcsim.catalog.published_power import CAP_COLUMNS, COLUMNS, cap_rate, node, system_family
 from dcsim.errors import RangeError
 from dcsim.validate.common import Case, Interval, Kind, NotPredicted, Part, Prediction, Suite
 
-# Systems whose rows were fitted.
-FITTED = "SMC-H100"
+# Systems that are immersed, where a single run's row does not say so.
+IMMERSED = ("SMC-H100-SXM-80GB",)
 
 
 def power(case: Case) -> Mapping[str, Prediction]:
@@ -25,7 +25,7 @@ def power(case: Case) -> Mapping[str, Prediction]:
 
 def run_power(case: Case) -> Mapping[str, Prediction]:
     """The same for a single run, whose columns are named otherwise: nodes of eight GPUs, accelerator in the system."""
-    accelerator = f"{case['system']} immersion" if in_sample(case) else case["system"]
+    accelerator = f"{case['system']} immersion" if system_family(case["system"]) in IMMERSED else case["system"]
     found = power(
         {
             "system": case["system"],
@@ -42,7 +42,7 @@ def run_power(case: Case) -> Mapping[str, Prediction]:
 
 def in_sample(case: Case) -> bool:
     """Whether rows of the system were fitted; the stall share was set on its runs over several nodes too."""
-    return FITTED in case["system"]
+    return system_family(case["system"]) in fitted("node-power")["all"].families
 
 
 def capped(case: Case) -> Mapping[str, Prediction]:
@@ -61,7 +61,7 @@ def capped(case: Case) -> Mapping[str, Prediction]:
 
 def cap_in_sample(case: Case) -> bool:
     """Whether the GPU was fitted."""
-    return f"idle_frac.{case['gpu']}" in fitted("power-cap")["all"].parameters
+    return case["gpu"] in fitted("power-cap")["all"].families
 
 
 def _is_node(case: Case) -> bool:

@@ -27,6 +27,26 @@ def predict(case: Case) -> Mapping[str, Prediction]:
     raise NotPredicted(f"'{quantity}' is none of time_to_failure, effective_time, checkpoint")
 
 
+# Figures of published cases that follow from others: quantity, nodes, failures a node and day, stall, restart, weights,
+# and what turns the prediction into the file's unit.
+METRICS = {
+    ("Llama3-405B", "MTTI_unexpected_derived"): ("time_to_failure", "2048", LLAMA3_RATE, "", "", "", 1.0),
+    ("Llama3-405B", "effective_training_time_gt"): ("effective_time", "2048", LLAMA3_RATE, "10", "600", "", 100.0),
+    ("BLOOM-176B", "checkpoint_size"): ("checkpoint", "", "", "", "", "176.2e9", 1.0),
+}
+
+
+def metric(case: Case) -> Mapping[str, Prediction]:
+    """A figure of a published case that others decide."""
+    known = METRICS.get((case["case"], case["metric"]))
+    if known is None:
+        raise NotPredicted("is an input of the model, not a prediction")
+    names = ("quantity", "nodes", "failures_per_node_day", "stall_s", "restart_s", "params")
+    found = predict(dict(zip(names, known[:6], strict=True)))["published"]
+    assert isinstance(found, float)
+    return {"value": found * known[6]}
+
+
 def two_digits(value: float) -> float:
     """A figure to the two digits that papers print."""
     return float(np.format_float_positional(value, precision=2, unique=False, fractional=False))
@@ -34,7 +54,7 @@ def two_digits(value: float) -> float:
 
 def _measured(case: Case) -> bool:
     """Whether a time to failure is one that was measured on single jobs of RSC-1, not projected from its rate."""
-    return case["quantity"] == "time_to_failure" and float(case["nodes"]) < 2000
+    return case.get("quantity") == "time_to_failure" and float(case["nodes"]) < 2000
 
 
 SUITE = Suite(
@@ -47,14 +67,21 @@ SUITE = Suite(
             lambda case: case["failures_per_node_day"] == LLAMA3_RATE,
             "to two digits: hours to failure, effective share of time, terabytes of a checkpoint",
             two_digits,
-        )
+        ),
+        "metrics": Kind(
+            ("case", "metric"),
+            {"value": "1"},
+            metric,
+            lambda case: case["metric"] == "MTTI_unexpected_derived",
+            "figures of published cases that follow from others",
+        ),
     },
     "time to failure, effective training time, size of a checkpoint",
     lambda: (
         Part(
             "RSC-1 projections and Llama 3",
             "from failure rates",
-            lambda case: case["quantity"] != "checkpoint" and not _measured(case),
+            lambda case: "quantity" in case and case["quantity"] != "checkpoint" and not _measured(case),
         ),
         Part("RSC-1 as measured on 8 and 1,024 GPUs", "from its rate; such jobs fail for more reasons", _measured),
     ),

@@ -12,7 +12,7 @@ RULE = "|---|---|---|---|---|---|---|\n"
 def markdown(results: Iterable[dict[str, Any]]) -> str:
     """Two tables: what anyone can run again, and what needs the reference data.
 
-    A suite has a row for all its values and one for each of its parts.
+    A suite has a row for all its values, one for each of its parts, and one for each finding in words.
     """
     blocks: dict[bool, list[str]] = {False: [], True: []}
     for result in results:
@@ -23,6 +23,7 @@ def markdown(results: Iterable[dict[str, Any]]) -> str:
         blocks[suite.needs_data] += [
             _row("", f"{part['name']}, {part['meaning']}", part) for part in result["parts"] if not part["detail"]
         ]
+        blocks[suite.needs_data] += [f"|  | {finding} |  |  |  |  |  |\n" for finding in result["findings"]]
     text = HEAD + RULE + "".join(blocks[False])
     if blocks[True]:
         text += "\n" + HEAD.replace("`dcsim validate`", "needs data") + RULE + "".join(blocks[True])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+import numpy as np
+
 from dcsim.catalog.profiles import Profile, estimate, families, nearest, profiles, split, split_names
 from dcsim.catalog.published import COLUMNS, Run, stack_family, training_run
 from dcsim.validate import images
@@ -97,6 +99,26 @@ def parts() -> tuple[Part, ...]:
     )
 
 
+# Columns of a plan; rows that share them all differ by their software release alone.
+SAME = tuple(column for column in COLUMNS if column not in ("stack", "note"))
+
+
+def releases(cases: Sequence[Case]) -> list[str]:
+    """How far published steps of models with experts differ between releases of a stack on identical plans."""
+    groups: dict[tuple[str, ...], dict[str, float]] = {}
+    for case in cases:
+        if _steps(case) and _moe(case) and case.get("published_step_s"):
+            key = (_family(case), *(case[column] for column in SAME))
+            groups.setdefault(key, {})[case["stack"]] = float(case["published_step_s"])
+    spreads = [100.0 * (max(of.values()) / min(of.values()) - 1.0) for of in groups.values() if len(of) > 1]
+    if not spreads:
+        return []
+    return [
+        f"MoE, identical plans in several releases: {len(spreads)} plans, slowest over fastest release "
+        f"{np.mean(spreads):.0f} % mean, {np.median(spreads):.0f} % median, {max(spreads):.0f} % largest"
+    ]
+
+
 SUITE = Suite(
     {
         "training": Kind(
@@ -111,4 +133,5 @@ SUITE = Suite(
     "seconds of a step of published runs, and images a second",
     parts,
     files=("training.csv", "images.csv"),
+    findings=releases,
 )
