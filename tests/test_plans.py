@@ -7,7 +7,7 @@ from dcsim.catalog.hardware import gpu, transformer
 from dcsim.catalog.profiles import nearest, profiles
 from dcsim.errors import RangeError
 from dcsim.physics.memory import memory
-from dcsim.physics.plans import OBJECTIVES, candidates, losers, search, why_not
+from dcsim.physics.plans import OBJECTIVES, candidates, losers, search, usual_batch, why_not
 from dcsim.physics.training import step
 
 H100 = gpu("h100-sxm-80gb", "bf16", "ib-ndr400")
@@ -81,3 +81,10 @@ def test_what_cannot_be_is_refused_with_what_would():
         search(SEVENTY, eight, H100, fit())
     with pytest.raises(RangeError, match="objective"):
         search(SEVENTY, PLANS, H100, fit(), objective="speed")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sequences"), [(8, 512), (1024, 512), (16384, 2048), (72, 576), (768, 576), (1000, 625), (7, 560)]
+)
+def test_the_usual_batch_is_four_million_tokens_that_gpus_divide(gpus, sequences):
+    assert usual_batch(gpus, 8192) == sequences

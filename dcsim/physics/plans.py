@@ -21,6 +21,8 @@ EXPERT = (1, 2, 4, 8, 16, 32, 64, 128)
 MICRO = (1, 2, 4, 8)
 # Tokens of a sequence below which context is not split.
 SHORTEST_SPLIT = 8192
+# Tokens of a step where none are stated, and the GPUs above which they grow.
+BATCH_TOKENS, BATCH_GPUS = 4.0 * 2**20, 4096.0
 # What a search can minimise.
 OBJECTIVES = ("time", "cost", "energy")
 # Parts of a step that can make a plan lose, and how to say so.
@@ -112,6 +114,24 @@ def candidates(model: Transformer, gpus: Sequence[float], gpu: Gpu, *, global_ba
         zero=zero[keep],
         gradient_b=2.0 * one,
     )
+
+
+def usual_batch(gpus: float, seq: float) -> float:
+    """Sequences of a step where none are stated: four million tokens, more on more than 4,096 GPUs.
+
+    Llama 3 was trained with 4 million tokens a step at first and 16 million on 16,384 GPUs. Where GPUs have an odd
+    factor, as 72 or 1,000 have, the next multiple of it and of as many twos as a quarter of the batch allows, so that
+    replicas can divide it.
+    """
+    sequences = float(max(1, round(BATCH_TOKENS * max(1.0, gpus / BATCH_GPUS) / seq)))
+    odd = int(gpus)
+    while odd % 2 == 0:
+        odd //= 2
+    if odd == 1:
+        return sequences
+    twos = max(0, min(6, int(np.floor(np.log2(max(sequences / 4.0 / odd, 1.0))))))
+    unit = odd * 2**twos
+    return float(np.ceil(sequences / unit) * unit)
 
 
 @dataclass(frozen=True)

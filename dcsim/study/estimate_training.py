@@ -14,7 +14,7 @@ from dcsim.catalog.profiles import Profile, estimate, nearest, profiles
 from dcsim.errors import RangeError
 from dcsim.physics.memory import memory
 from dcsim.physics.parallel import Gpu, Plan
-from dcsim.physics.plans import Search, candidates, losers, search, why_not
+from dcsim.physics.plans import Search, candidates, losers, search, usual_batch, why_not
 from dcsim.physics.reliability import checkpoint_b, checkpoint_stall_s
 from dcsim.physics.training import utilisation
 from dcsim.physics.transformer import Transformer
@@ -33,8 +33,6 @@ from dcsim.study.estimate import (
 )
 from dcsim.units import J_PER_KWH, J_PER_MWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
-# Tokens of a step where none are stated, and GPUs above which they grow with the run, as Llama 3 was trained.
-BATCH_TOKENS, BATCH_GPUS = 4.0 * 2**20, 4096.0
 # Fields of a plan that can be stated, besides the number of GPUs.
 PLAN_FIELDS = ("tp", "pp", "vp", "cp", "ep", "micro_batch", "zero", "recompute")
 # Other plans that an answer shows.
@@ -118,7 +116,7 @@ def training(ask: Ask) -> Answer:
     profile = nearest(profiles(), gpu=ask.gpu, dtype=ask.dtype, stack=ask.stack, network=ask.network, moe=moe)
     of = _Parts(model, part, profile, node_kind(ask.gpu))
     counts = [float(ask.gpus)] if ask.gpus is not None else _counts(of.node)
-    batches = [float(ask.global_batch) if ask.global_batch else _batch(count, ask.seq) for count in counts]
+    batches = [float(ask.global_batch) if ask.global_batch else usual_batch(count, ask.seq) for count in counts]
     if ask.plan != "auto":
         plan = _stated(ask, counts[0], batches[0])
     else:
@@ -143,20 +141,6 @@ def _counts(node: NodeKind) -> list[float]:
     """Numbers of GPUs that are tried for a deadline: whole nodes, two in each doubling. [1]"""
     nodes = [one * 2**power for power in range(14) for one in (2, 3)]
     return [node.gpus] + [node.gpus * count for count in nodes if node.gpus * count <= 131_072]
-
-
-def _batch(gpus: float, seq: float) -> float:
-    """Sequences of a step: four million tokens, more on more than 4,096 GPUs."""
-    tokens = BATCH_TOKENS * max(1.0, gpus / BATCH_GPUS)
-    return _divisible(float(max(1.0, round(tokens / seq))), gpus)
-
-
-def _divisible(batch: float, gpus: float) -> float:
-    """A batch that splits over GPUs of an odd factor too, as of 72 or 24: the next multiple of 64 times that factor."""
-    odd = int(gpus)
-    while odd % 2 == 0:
-        odd //= 2
-    return batch if odd == 1 else float(math.ceil(batch / (64 * odd)) * 64 * odd)
 
 
 def _stated(ask: Ask, gpus: float, batch: float) -> Plan:

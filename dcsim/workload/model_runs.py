@@ -12,15 +12,13 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import ModelRun
 from dcsim.physics.parallel import Gpu, Plan
-from dcsim.physics.plans import candidates, search
+from dcsim.physics.plans import candidates, search, usual_batch
 from dcsim.physics.reliability import checkpoint_b, checkpoint_stall_s, time_to_failure_s, young_interval_s
 from dcsim.physics.training import step
 from dcsim.physics.transformer import Transformer
 
 # Spans that are told apart: a run within one group of leaves, and one over several.
 SPANS = 2
-# Tokens of a step where none are stated.
-BATCH_TOKENS = 4.0 * 2**20
 # Network that profiles were fitted on and that is nearest to one of the scenario's own links.
 PROFILE_NETWORK = "ib-ndr400"
 # Shortest stall of a checkpoint: below it the interval would say nothing. [s]
@@ -104,7 +102,7 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions) -> Modelled:
     model, part = transformer(run.model), _links(loaded, used, key, run.dtype)
     moe = bool(float(model.experts) > 0)
     profile = nearest(profiles(), gpu=key, dtype=run.dtype, stack=run.stack, network=PROFILE_NETWORK, moe=moe)
-    batch = float(run.global_batch or _batch(run))
+    batch = float(run.global_batch or usual_batch(run.gpus, run.seq))
     some = candidates(model, [float(run.gpus)], part, global_batch=[batch], seq=float(run.seq))
     found = search(model, some, part, profile.calibration(run.dtype))
     plan = some.take(found.best)
@@ -119,15 +117,6 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions) -> Modelled:
         duty_frac=duty,
         params=float(model.params()),
     )
-
-
-def _batch(run: ModelRun) -> float:
-    """About four million tokens, in sequences that the odd factors of the GPUs divide."""
-    odd = run.gpus
-    while odd % 2 == 0:
-        odd //= 2
-    sequences = max(1.0, round(BATCH_TOKENS / run.seq))
-    return sequences if odd == 1 else float(np.ceil(sequences / (64 * odd)) * 64 * odd)
 
 
 def modelled_runs(loaded: Loaded, used: Assumptions) -> tuple[Modelled, ...]:
