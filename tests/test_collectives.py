@@ -12,6 +12,7 @@ from dcsim.physics.collectives import (
     ALGORITHMS,
     BUS_FACTOR,
     Fabric,
+    algorithm_bandwidth_b_s,
     bus_bandwidth_b_s,
     collective_s,
     ramp_s,
@@ -34,6 +35,7 @@ PAIRS = [(name, operation) for name, (_, operations) in ALGORITHMS.items() for o
     ],
 )
 def test_bus_bandwidth_is_that_of_nccl_tests(operation, factor):
+    assert algorithm_bandwidth_b_s(8e9, 0.02) == pytest.approx(8e9 / 0.02)
     assert bus_bandwidth_b_s(operation, 8e9, 0.02, 8) == pytest.approx(factor * 8e9 / 0.02)
 
 

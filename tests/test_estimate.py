@@ -99,6 +99,7 @@ def test_other_gpus_have_answers_that_say_what_they_rest_on(gpu, dtype, gpus):
         ({}, "--gpus"),
         ({"gpus": 8}, "no plan fits"),
         ({"gpus": 1024, "tokens": -1.0}, "tokens must be above 0"),
+        ({"gpus": 1024, "tokens": float("nan")}, "finite"),
         ({"gpus": 1024, "plan": "tp=3"}, "does not divide"),
         ({"gpus": 1024, "plan": "x=3"}, "NAME=VALUE"),
         ({"gpus": 1024, "plan": "tp=a"}, "numbers"),

@@ -141,6 +141,9 @@ def test_memory_keeps_its_bars():
     assert found["Korthikanti", False]["max_pct"] <= 5.0
     plans = [row for row in result("memory")["rows"] if row["unit"] == "fits" and row["predicted"] is not None]
     assert sum(row["predicted"] for row in plans) >= 0.95 * len(plans)
+    # Those that are said not to fit are named.
+    unfit = [row["case_id"].split("/")[0] for row in plans if not row["predicted"]]
+    assert all(name in result("memory")["findings"][0] for name in unfit)
 
 
 def test_collectives_keep_their_bars():

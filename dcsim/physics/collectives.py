@@ -66,6 +66,11 @@ class Fabric(Rows):
     ramp_b: Any = 0.0
 
 
+def algorithm_bandwidth_b_s(size_b: Any, time_s: Any) -> Any:
+    """Algorithm bandwidth of a measured collective, as nccl-tests prints it: the message over its time. [B/s]"""
+    return np.asarray(size_b, dtype=float) / time_s
+
+
 def bus_bandwidth_b_s(operation: str, size_b: Any, time_s: Any, ranks: Any) -> Any:
     """Bus bandwidth of a measured collective, as nccl-tests prints it. [B/s]
 
@@ -74,7 +79,7 @@ def bus_bandwidth_b_s(operation: str, size_b: Any, time_s: Any, ranks: Any) -> A
     UnknownNameError
         If there is no such operation.
     """
-    return lookup(BUS_FACTOR, operation, "collective")(ranks) * size_b / time_s
+    return lookup(BUS_FACTOR, operation, "collective")(ranks) * algorithm_bandwidth_b_s(size_b, time_s)
 
 
 def ramp_s(size_b: Any, factor: Any, *, alpha_s: Any, bus_b_s: Any, ramp_b: Any, exponent: Any) -> Any:

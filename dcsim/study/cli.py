@@ -96,9 +96,11 @@ def _common(function: Function) -> Function:
     """Options that every estimate has."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON alone."),
-        click.option("--usd-per-gpu-h", type=float, help="Price of a GPU-hour, instead of the catalog's."),
-        click.option("--usd-per-kwh", type=float, help="Price of electricity, instead of the catalog's mean."),
-        click.option("--pue", type=click.FloatRange(min=1.0), help="Power at the meter over power of the nodes."),
+        click.option("--usd-per-gpu-h", type=click.FloatRange(0, 1e6), help="Instead of the catalog's price."),
+        click.option(
+            "--usd-per-kwh", type=click.FloatRange(0, 1e3), help="Electricity, instead of the catalog's mean."
+        ),
+        click.option("--pue", type=click.FloatRange(1.0, 5.0), help="Power at the meter over power of the nodes."),
         click.option("--gpu", required=True, help="GPU of the catalog (`dcsim catalog list gpus`)."),
         click.option("--model", required=True, help="Model of the catalog (`dcsim catalog list models`)."),
     ):

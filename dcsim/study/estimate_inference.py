@@ -91,8 +91,8 @@ def inference(ask: Ask) -> Answer:
     """
     for name in ("tokens_per_s", "prompt", "output", "ttft_ms", "tpot_ms", "gpus_per_replica"):
         value = getattr(ask, name)
-        if value is not None and value <= 0:
-            raise RangeError(f"{name} must be above 0, got {value:g}")
+        if value is not None and not 0 < value < math.inf:
+            raise RangeError(f"{name} must be above 0 and finite, got {value:g}")
     part = gpu_part(ask.gpu, ask.weights, "ib-ndr400")
     known = fitted("inference")
     family = architecture(ask.gpu)

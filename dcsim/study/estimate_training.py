@@ -35,6 +35,8 @@ from dcsim.units import J_PER_KWH, J_PER_MWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 # Fields of a plan that can be stated, besides the number of GPUs.
 PLAN_FIELDS = ("tp", "pp", "vp", "cp", "ep", "micro_batch", "zero", "recompute")
+# GPUs of the nodes whose failure rates the catalog holds.
+RATE_GPUS = 8.0
 # Other plans that an answer shows.
 SHOWN = 3
 
@@ -108,8 +110,8 @@ def training(ask: Ask) -> Answer:
         raise RangeError("say --gpus, for the days that they take, or --deadline-days, for the GPUs that it needs")
     for name in ("tokens", "gpus", "deadline_days", "seq", "global_batch"):
         value = getattr(ask, name)
-        if value is not None and value <= 0:
-            raise RangeError(f"{name} must be above 0, got {value:g}")
+        if value is not None and not 0 < value < math.inf:
+            raise RangeError(f"{name} must be above 0 and finite, got {value:g}")
     model = transformer(ask.model)
     part = gpu_part(ask.gpu, ask.dtype, ask.network)
     moe = bool(float(model.experts) > 0)
@@ -194,8 +196,10 @@ def _stall_s(of: _Parts, gpus: Any) -> Any:
 
 
 def _failures(ask: Ask, of: _Parts, gpus: float) -> Failures:
-    nodes = max(1.0, math.ceil(gpus / of.node.gpus))
-    return failures(nodes, max(float(_stall_s(of, gpus)), 1.0), ask.reliability, ask.lemons_removed)
+    # Failure rates are those of nodes of eight GPUs, whatever carries them here.
+    return failures(
+        max(1.0, gpus / RATE_GPUS), max(float(_stall_s(of, gpus)), 1.0), ask.reliability, ask.lemons_removed
+    )
 
 
 def _days(ask: Ask, of: _Parts, found: Search, row: int) -> float:
