@@ -1,0 +1,140 @@
+"""NVIDIA GPUs through NVML: the energy counter where there is one, else power and what it means by architecture."""
+
+import hashlib
+import time
+from typing import Any
+
+from .common import Absent, Meter, MeterError, Reading
+
+# Codes of NVML that mean "this device or driver has no such reading".
+NOT_SUPPORTED, FUNCTION_NOT_FOUND = 3, 13
+# Codes after which nothing more can be read.
+GONE = {15: "the GPU is lost; it fell off the bus", 1: "the driver was shut down", 9: "the driver is not loaded"}
+# Architectures by NVML's number. The power reading of GA100 and of all before Ampere is an instant, of which a quarter
+# to a half is seen; of other Ampere parts and all later ones it is the mean of a second.
+ARCHITECTURES = {
+    2: "kepler",
+    3: "maxwell",
+    4: "pascal",
+    5: "volta",
+    6: "turing",
+    7: "ampere",
+    8: "ada",
+    9: "hopper",
+    10: "blackwell",
+}
+AVERAGED_S = 1.0
+
+
+def _hashed(text: str) -> str:
+    """A name that tells devices apart without naming them."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class NvmlMeter:
+    """One GPU, chosen by its UUID or its index in NVML's order."""
+
+    def __init__(self, pynvml: Any, handle: Any) -> None:
+        self._nvml, self._handle = pynvml, handle
+        self.reason = ""
+        self.architecture = ARCHITECTURES.get(self._ask("nvmlDeviceGetArchitecture") or 0, "unknown")
+        self.device = str(self._ask("nvmlDeviceGetName") or "unknown")
+        self.counts = self._ask("nvmlDeviceGetTotalEnergyConsumption") is not None
+        self.name = "nvml.energy" if self.counts else "nvml.power"
+        instant = self.architecture in ("kepler", "maxwell", "pascal", "volta", "turing") or any(
+            name in self.device for name in ("A100", "A30", "A800")
+        )
+        self.average_s = 0.0 if self.counts or instant else AVERAGED_S
+        self.power_means = "an instant" if instant else "the mean of the last second"
+        if not self.counts and self._ask("nvmlDeviceGetPowerUsage") is None:
+            self.reason = f"{self.device} has neither an energy counter nor a power reading"
+
+    def _ask(self, function: str, *more: Any) -> Any:
+        """One reading, None where the device or the driver has none."""
+        try:
+            return getattr(self._nvml, function)(self._handle, *more)
+        except self._nvml.NVMLError as error:
+            if error.value in (NOT_SUPPORTED, FUNCTION_NOT_FOUND):
+                return None
+            gone = GONE.get(error.value)
+            raise MeterError(f"NVML {function}: {gone or error}") from None
+
+    def read(self) -> Reading:
+        """Energy since the driver was loaded, or power."""
+        now = time.monotonic()
+        if self.counts:
+            millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
+            return Reading(now, None if millijoules is None else millijoules / 1e3, None)
+        milliwatts = self._ask("nvmlDeviceGetPowerUsage")
+        return Reading(now, None, None if milliwatts is None else milliwatts / 1e3)
+
+    def state(self) -> dict[str, Any]:
+        """Temperature [degC], SM clock [MHz] and why the clock is held back; null where the driver does not say."""
+        return {
+            "temperature_c": self._ask("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
+            "sm_clock_mhz": self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
+            "clock_reasons": self._ask("nvmlDeviceGetCurrentClocksEventReasons"),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Device, driver, power limit; the UUID hashed."""
+        limit = self._ask("nvmlDeviceGetEnforcedPowerLimit")
+        uuid = self._ask("nvmlDeviceGetUUID")
+        return {
+            "source": self.name,
+            "reason": self.reason,
+            "device": self.device,
+            "uuid_hash": None if uuid is None else _hashed(str(uuid)),
+            "architecture": self.architecture,
+            "driver": str(self._nvml.nvmlSystemGetDriverVersion()),
+            "power_limit_w": None if limit is None else limit / 1e3,
+            "power_means": self.power_means,
+            **self.state(),
+        }
+
+    def close(self) -> None:
+        """Give NVML back."""
+        self._nvml.nvmlShutdown()
+
+
+def nvml_meter(device: str | int = 0) -> Meter:
+    """Meter of a GPU by UUID or index; :class:`Absent` with the reason where there is none."""
+    try:
+        import pynvml
+    except ImportError:
+        return Absent("nvidia-ml-py is not installed; install dcsim[calibration]")
+    if not hasattr(pynvml, "_nvmlGetFunctionPointer"):
+        return Absent("the module pynvml is not that of nvidia-ml-py; uninstall the package named pynvml")
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        known = {12: "no NVIDIA driver library was found", 9: "the NVIDIA driver is not loaded"}
+        return Absent(known.get(error.value, f"NVML does not start: {error}"))
+    try:
+        return _open(pynvml, device)
+    except pynvml.NVMLError as error:
+        pynvml.nvmlShutdown()
+        return Absent(f"NVML: {error}")
+
+
+def _open(pynvml: Any, device: str | int) -> Meter:
+    count = pynvml.nvmlDeviceGetCount()
+    if count == 0:
+        pynvml.nvmlShutdown()
+        return Absent("the driver knows no GPU")
+    if isinstance(device, int) and device >= count:
+        pynvml.nvmlShutdown()
+        return Absent(f"GPU {device} was asked for, the driver knows {count}")
+    handle = (
+        pynvml.nvmlDeviceGetHandleByIndex(device)
+        if isinstance(device, int)
+        else pynvml.nvmlDeviceGetHandleByUUID(device)
+    )
+    try:
+        slices = bool(pynvml.nvmlDeviceGetMigMode(handle)[0])
+    except pynvml.NVMLError:
+        slices = False  # parts without MIG do not answer
+    if slices:
+        pynvml.nvmlShutdown()
+        return Absent("MIG is on: NVML counts the energy of the whole GPU, never that of a slice")
+    return NvmlMeter(pynvml, handle)
