@@ -152,6 +152,11 @@ class EnergyLog:
             last = now
             self._stop.wait(self.poll_s)
 
+    @staticmethod
+    def now() -> float:
+        """The clock of windows. [s]"""
+        return time.monotonic()
+
     def window(self, start_s: float, end_s: float) -> Energy:
         """Mean power between the outermost edges of a window on the monotonic clock.
 

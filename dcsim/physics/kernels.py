@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 
-def gemm_s(m: Any, n: Any, k: Any, flop_s: Any, *, half_m: Any, half_n: Any, half_k: Any) -> Any:
+def gemm_s(m: Any, n: Any, k: Any, flop_s: Any, *, half_m: Any, half_n: Any, half_k: Any, launch_s: Any = 0.0) -> Any:
     r"""Time of a matrix product of an m x k by a k x n matrix.
 
     Parameters
@@ -16,10 +16,12 @@ def gemm_s(m: Any, n: Any, k: Any, flop_s: Any, *, half_m: Any, half_n: Any, hal
         Best rate: peak times efficiency. [FLOP/s]
     half_m, half_n, half_k : array_like, shape (n,)
         Size at which each dimension alone halves the rate. [1]
+    launch_s : array_like, shape (n,)
+        Time that no size changes. [s]
 
     Notes
     -----
-    .. math:: t = \frac{2 m n k}{P \, e} \left(1 + \frac{m_0}{m}\right) \left(1 + \frac{n_0}{n}\right)
+    .. math:: t = t_0 + \frac{2 m n k}{P \, e} \left(1 + \frac{m_0}{m}\right) \left(1 + \frac{n_0}{n}\right)
               \left(1 + \frac{k_0}{k}\right)
 
     Fitted on half of 6,000 published GEMM timings, it errs 6.7 % on the other half on A100 and 8.7 % on H100.
@@ -29,7 +31,7 @@ def gemm_s(m: Any, n: Any, k: Any, flop_s: Any, *, half_m: Any, half_n: Any, hal
     .. [1] A. Agrawal et al., "Vidur: a large-scale simulation framework for LLM inference," MLSys 2024: its tables.
     """
     m, n, k = np.maximum(m, 1.0), np.maximum(n, 1.0), np.maximum(k, 1.0)
-    return 2.0 * (m + half_m) * (n + half_n) * (k + half_k) / flop_s
+    return launch_s + 2.0 * (m + half_m) * (n + half_n) * (k + half_k) / flop_s
 
 
 def attention_s(flop: Any, scores: Any, *, flop_s: Any, exp_per_s: Any) -> Any:

@@ -1,0 +1,171 @@
+"""Sessions of measurements as processes of their own: started, watched, and ended as a group."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcsim.errors import DcsimError, UsageError
+
+from .worker import die_with_parent
+
+# Wait between the request to end and the order to. [s]
+PATIENCE_S = 5.0
+
+
+class CalibrationError(DcsimError):
+    """A session of measurements failed; nothing of it is kept."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to measure.
+
+    Parameters
+    ----------
+    device : str
+        ``auto``, ``cuda`` or ``cpu``.
+    ranks : int
+        Processes, one a device.
+    kernels : tuple of str
+        Their names.
+    sessions : int
+        Fresh groups of processes.
+    seed : int
+    quick : bool
+    budget_s : float
+        Most time of all sessions together. [s]
+    meter : str
+        ``auto`` or a kind of meter.
+    """
+
+    device: str
+    ranks: int
+    kernels: tuple[str, ...]
+    sessions: int
+    seed: int
+    quick: bool
+    budget_s: float
+    meter: str = "auto"
+
+
+# Most time of one point by whether the run is quick. [s]
+POINT_S = {True: 0.5, False: 2.0}
+
+
+def command(ask: Ask, session: int, out: Path) -> list[str]:
+    """Words that start one session on this host."""
+    module = ["-m", "dcsim.calibration.worker", "--out", str(out), "--device", ask.device]
+    module += ["--kernels", ",".join(ask.kernels), "--session", str(session), "--seed", str(ask.seed)]
+    module += ["--budget", str(POINT_S[ask.quick]), "--meter", ask.meter, *(["--quick"] if ask.quick else [])]
+    if ask.ranks == 1:
+        return [sys.executable, *module]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ask.ranks)]
+    return [sys.executable, *torchrun, *module]
+
+
+def measure(ask: Ask, told: Callable[[int, str], None] = lambda session, kernel: None) -> list[dict[str, Any]]:
+    """Run every session and return what each measured.
+
+    Parameters
+    ----------
+    ask : Ask
+    told : callable
+        Gets the session and the kernel that runs.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer than one rank or session.
+    CalibrationError
+        If a rank dies, hangs, or the budget is spent; the message holds the last words of the processes.
+    """
+    if ask.ranks < 1 or ask.sessions < 1 or ask.budget_s <= 0:
+        raise UsageError("--nproc, --sessions and --budget must be above 0")
+    records = []
+    end_s = time.monotonic() + ask.budget_s
+    with tempfile.TemporaryDirectory(prefix="dcsim-calibrate-") as folder:
+        for session in range(ask.sessions):
+            out = Path(folder) / f"session-{session}.json"
+            with _group(command(ask, session, out), Path(folder) / f"session-{session}.log") as process:
+                _watch(process, out, session, end_s, ask.budget_s, told)
+            if not out.exists():
+                raise CalibrationError(f"session {session} ended without a result")
+            records.append(json.loads(out.read_text(encoding="utf-8")))
+    return records
+
+
+@contextlib.contextmanager
+def _group(words: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process group that never outlives this block, nor this process."""
+    env = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            words,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+            preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+        )
+        asked = signal.getsignal(signal.SIGTERM)
+
+        def end(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        with contextlib.suppress(ValueError):  # not the main thread: whoever runs it handles signals
+            signal.signal(signal.SIGTERM, end)
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ValueError):
+                signal.signal(signal.SIGTERM, asked)
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a whole group: ask, wait, and then make it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _watch(
+    process: "subprocess.Popen[bytes]",
+    out: Path,
+    session: int,
+    end_s: float,
+    budget_s: float,
+    told: Callable[[int, str], None],
+) -> None:
+    """Wait for a session; pass on which kernel runs."""
+    progress, said = out.with_suffix(".progress"), 0
+    while process.poll() is None:
+        if progress.exists():
+            names = progress.read_text(encoding="utf-8").split()
+            for name in names[said:]:
+                told(session, name)
+            said = len(names)
+        if time.monotonic() > end_s:
+            raise CalibrationError(
+                f"the budget of {budget_s:g} s is spent in session {session}; raise --budget, or measure less with "
+                "--quick, --kernels or --sessions"
+            )
+        time.sleep(0.1)
+    if process.returncode:
+        words = out.with_suffix(".log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        ours = [line.removeprefix("dcsim: ") for line in words if line.startswith("dcsim: ")]
+        text = ours[-1] if ours else "\n".join(["a rank died; its last words:", *words[-5:]])
+        raise CalibrationError(f"session {session} failed: {text}")

@@ -1,0 +1,168 @@
+"""How a kernel is timed: warm-up until steady, samples until sure or out of budget, and which samples count."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Warm-up: at least so many runs, until the median of five is within this share of the five before, at most so long.
+WARM_RUNS, WARM_WITHIN, WARM_MOST_S = 3, 0.03, 3.0
+# A sample is an inner loop of at least this long. [s]
+SAMPLE_S = 0.02
+# Enough samples: so many, with the half-width of the 95 % interval of their median within this share.
+ENOUGH, WITHIN = 8, 0.05
+# A sample is contaminated if its threads waited for a processor longer than this share of it.
+WAITED_FRAC = 0.02
+# Fewer clean samples than this share or this many: the point is contended, and all samples are kept.
+CLEAN_FRAC, CLEAN_LEAST = 0.3, 5
+# Samples further from the median than so many robust standard deviations are flagged.
+FAR = 5.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """Samples of one kernel at one size.
+
+    Parameters
+    ----------
+    kernel : str
+        Its name, such as ``gemm``.
+    size : dict
+        What was run: dtype, sizes, ranks.
+    session : int
+        Which session of fresh processes.
+    times_s : list of float
+        Seconds of one run, a value a sample; of a collective the slowest rank's.
+    waited_frac : list of float
+        Share of each sample in which its threads waited for a processor.
+    stop : str
+        ``sure``, ``budget`` or ``failed``.
+    reason : str
+        Why there are no samples, else empty.
+    mean_w : float or None
+        Power while it ran, null where no meter was there or the time was too short.
+    """
+
+    kernel: str
+    size: dict[str, Any]
+    session: int
+    times_s: list[float] = field(default_factory=list)
+    waited_frac: list[float] = field(default_factory=list)
+    stop: str = "failed"
+    reason: str = ""
+    mean_w: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Form in a file of measurements."""
+        return asdict(self)
+
+    def clean(self) -> list[float]:
+        """Samples that count: those whose threads did not wait, unless too few are left."""
+        kept = [t for t, waited in zip(self.times_s, self.waited_frac, strict=True) if waited <= WAITED_FRAC]
+        enough = len(kept) >= max(CLEAN_LEAST, CLEAN_FRAC * len(self.times_s))
+        return without_far(kept if enough else self.times_s)
+
+    @property
+    def contended(self) -> bool:
+        """Whether too few samples were clean."""
+        kept = sum(waited <= WAITED_FRAC for waited in self.waited_frac)
+        return kept < max(CLEAN_LEAST, CLEAN_FRAC * len(self.times_s))
+
+    @property
+    def median_s(self) -> float:
+        """Typical time of one run. [s]"""
+        return float(np.median(self.clean()))
+
+
+def without_far(times_s: Sequence[float]) -> list[float]:
+    """Samples without those far from the median, unless they are more than a tenth: then there are two modes."""
+    values = np.asarray(times_s, dtype=float)
+    if len(values) < ENOUGH:
+        return list(map(float, values))
+    centre = np.median(values)
+    spread = 1.4826 * np.median(np.abs(values - centre))
+    near = np.abs(values - centre) <= FAR * max(spread, 1e-12)
+    return list(map(float, values[near] if near.mean() >= 0.9 else values))
+
+
+def median_half_width(times_s: Sequence[float]) -> float:
+    """Half-width of the 95 % interval of a median, by order statistics, over it; infinite below six samples. [1]"""
+    values = np.sort(np.asarray(times_s, dtype=float))
+    n = len(values)
+    if n < 6:
+        return math.inf
+    reach = 0.98 * math.sqrt(n)
+    low, high = math.floor((n - 1) / 2.0 - reach), math.ceil((n - 1) / 2.0 + reach)
+    if low < 0 or high > n - 1:
+        low, high = 0, n - 1
+    return float((values[high] - values[low]) / 2.0 / np.median(values))
+
+
+def waited_s() -> float:
+    """Time that the threads of this process have waited for a processor, of all that live. [s]"""
+    total = 0
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            total += int(path.read_text().split()[1])
+        except (OSError, IndexError, ValueError):
+            continue  # the thread has ended
+    return total / 1e9
+
+
+def sample(
+    seconds: Callable[[int], float],
+    *,
+    budget_s: float,
+    inner: bool = True,
+    agree: Callable[[float], float] = float,
+) -> tuple[list[float], list[float], str]:
+    """Time a kernel.
+
+    Parameters
+    ----------
+    seconds : callable
+        Runs of the kernel to their time. [s]
+    budget_s : float
+        Most time to spend, warm-up aside. [s]
+    inner : bool
+        Whether a sample may hold several runs, so that it lasts long enough.
+    agree : callable
+        Makes one figure of those of all ranks, the largest; each rank then decides alike.
+
+    Returns
+    -------
+    tuple
+        Seconds of a run and share waited, a value a sample, and why it stopped: ``sure`` or ``budget``.
+    """
+    runs = _warm(seconds, agree) if inner else 1
+    if not inner:
+        for _ in range(WARM_RUNS):
+            agree(seconds(1))
+    times, waits, spent = [], [], 0.0
+    while True:
+        before = waited_s()
+        took = seconds(runs)
+        waits.append(min((waited_s() - before) / max(took, 1e-9), 1.0))
+        took = agree(took)
+        times.append(took / runs)
+        spent += took
+        if len(times) >= ENOUGH and median_half_width(times) <= WITHIN:
+            return times, waits, "sure"
+        if spent >= budget_s and len(times) >= ENOUGH:
+            return times, waits, "budget"
+
+
+def _warm(seconds: Callable[[int], float], agree: Callable[[float], float]) -> int:
+    """Run until steady, and say how many runs fill a sample."""
+    start, seen = time.perf_counter(), []
+    while True:
+        seen.append(agree(seconds(1)))
+        steady = len(seen) >= 10 and abs(np.median(seen[-5:]) / np.median(seen[-10:-5]) - 1.0) <= WARM_WITHIN
+        late = agree(time.perf_counter() - start) > WARM_MOST_S
+        enough = len(seen) >= WARM_RUNS and agree(sum(seen)) > 0.2
+        if late or (len(seen) >= WARM_RUNS and (steady or enough)):
+            return max(1, math.ceil(SAMPLE_S / float(np.median(seen[-5:]))))
