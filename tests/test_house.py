@@ -34,7 +34,14 @@ ALLOWED["calibration"] = {"base", "physics", "model", "catalog", "calibration"}
 ALLOWED["reports"] = {"base", "physics", "model", "catalog", "finance", "kpi", "runs", "reports"}
 ALLOWED["scenarios"] = {"base"}
 # A step that was split into several files is still one step.
-STEP = {"assets": "build", "capacity": "build", "climate": "build", "services": "build", "names": "pipeline"}
+STEP = {
+    "assets": "build",
+    "capacity": "build",
+    "climate": "build",
+    "services": "build",
+    "phases": "build",
+    "names": "pipeline",
+}
 
 HEAVY = {
     "simpy": {"sim"},

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.physics.parallel import Gpu, Plan
-from dcsim.physics.training import stage_weights
+from dcsim.physics.parallel import Gpu, Plan, stage_weights
 from dcsim.physics.transformer import Rows, Transformer
 
 # Bytes a weight of a 16-bit working copy, and of Adam's 32-bit weight and two moments.

@@ -155,3 +155,16 @@ def slowest_stage(model: Transformer, plan: Plan, layer_s: Any, output_s: Any) -
     divides, two_more = np.mod(model.layers, chunks) == 0, np.mod(model.layers + 2, chunks) == 0
     slowest = np.select([np.asarray(stages) == 1, divides, two_more], [level, level, slotted], by_hand)
     return slowest, np.minimum(mean, slowest)
+
+
+def stage_weights(model: Transformer, plan: Plan) -> tuple[Any, Any]:
+    """Dense and expert weights that a rank of a mean stage holds before any sharding by ZeRO. [1]"""
+    dense = (
+        model.all_layers * model.attention_params()
+        + model.dense_layers * model.mlp_params()
+        + model.moe_layers * model.shared_experts * model.expert_params()
+    ) / plan.pp
+    # The first stage holds the embedding and the last the output layer; a run of one stage holds both.
+    ends = model.embedding_params() * np.where(np.asarray(plan.pp) == 1, 2.0, 1.0)
+    experts = model.moe_layers * model.experts * model.expert_params() / (plan.ep * plan.expert_tp * plan.pp)
+    return (dense + ends) / plan.tp, experts

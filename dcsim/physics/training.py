@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.physics.kernels import attention_s, gemm_s, passes_s, unfused_attention_s
-from dcsim.physics.parallel import Gpu, Plan, slowest_stage
+from dcsim.physics.parallel import Gpu, Plan, slowest_stage, stage_weights
 from dcsim.physics.transformer import Rows, Transformer
 
 
@@ -346,19 +346,6 @@ def utilisation(model: Transformer, plan: Plan, gpu: Gpu, step_s: Any) -> tuple[
     layers = 2.0 * (model.active_params() - model.embedding_params()) * plan.seq + core
     again = (plan.full_recompute * layers + plan.core_recompute * core) * plan.global_batch
     return need / peak, (need + again) / peak
-
-
-def stage_weights(model: Transformer, plan: Plan) -> tuple[Any, Any]:
-    """Dense and expert weights that a rank of a mean stage holds before any sharding by ZeRO. [1]"""
-    dense = (
-        model.all_layers * model.attention_params()
-        + model.dense_layers * model.mlp_params()
-        + model.moe_layers * model.shared_experts * model.expert_params()
-    ) / plan.pp
-    # The first stage holds the embedding and the last the output layer; a run of one stage holds both.
-    ends = model.embedding_params() * np.where(np.asarray(plan.pp) == 1, 2.0, 1.0)
-    experts = model.moe_layers * model.experts * model.expert_params() / (plan.ep * plan.expert_tp * plan.pp)
-    return (dense + ends) / plan.tp, experts
 
 
 def _data_parallel(
