@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.catalog.fitted import Fitted, to_json
-from dcsim.catalog.published_sweeps import Links, links
+from dcsim.catalog.published_sweeps import LARGE_B, Links, links
 from dcsim.physics.collectives import BUS_FACTOR, DEGRADED_FRAC, Fabric, collective_s, ramp_s
 
 from ..fit import Prior
@@ -32,8 +32,6 @@ LINKS = {
     "ramp_b": Prior(2e6, 1.0),
 }
 RAMP_NOISE, LINKS_NOISE = 0.02, 0.15
-# Messages above this size are bound by bandwidth; errors between systems are kept apart below and above. [B]
-LARGE_B = 1e6
 
 
 @dataclass(frozen=True)

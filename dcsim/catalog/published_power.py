@@ -114,7 +114,8 @@ def node(row: Mapping[str, str], known: Sequence[Profile] | None = None) -> Node
     key = catalog().resolve("gpus", found[0])
     server = default_server(key)
     part = {name: value.value for name, value in catalog().part("servers", server).items()}
-    # Immersed and liquid-cooled nodes lose their fans; an air-cooled one reaches the catalog's peak with them.
+    # Immersed and liquid-cooled nodes lose their fans. A published air-cooled one is of the maker whose highest reading
+    # the catalog's peak is; the catalog's own fans, which a plan uses, lie between makers.
     fans = not re.search(r"immers|liquid|dlc", text, re.IGNORECASE)
     fan_max = part["peak_power_w"] - part["electronics_max_w"] if fans else 0.0
     reference = catalog().row("gpus", "h100-sxm-80gb", "bf16_dense_flop_s").value

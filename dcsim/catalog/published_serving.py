@@ -138,16 +138,26 @@ class Points:
 
     def step(self, values: Mapping[str, float]) -> DecodeStep:
         """Steps under fitted values."""
-        fit = ServingCalibration(**{field.name: values[field.name] for field in fields(ServingCalibration)})
+        fit = serving_calibration(values)
         return decode_step(
             self.model, self.batch, prompt=PROMPT_TOKENS, output=self.output, gpu=self.gpu, gpus=self.gpus, fit=fit
         )
 
     def power_w(self, step: DecodeStep, values: Mapping[str, float]) -> Any:
         """Power of all GPUs of each row under fitted values. [W]"""
-        fit = ServingPower(**{field.name: values[field.name] for field in fields(ServingPower)})
-        frac = serving_power_frac(step, np.asarray(self.model.experts) > 0, fit)
-        return self.gpus * self.rated_w * np.where(self.blackwell, values["blackwell"], 1.0) * frac
+        fit = serving_power(values, self.blackwell)
+        return self.gpus * self.rated_w * serving_power_frac(step, np.asarray(self.model.experts) > 0, fit)
+
+
+def serving_calibration(values: Mapping[str, float]) -> ServingCalibration:
+    """Calibration of fitted values, which may hold others besides."""
+    return ServingCalibration(**{field.name: values[field.name] for field in fields(ServingCalibration)})
+
+
+def serving_power(values: Mapping[str, float], blackwell: Any) -> ServingPower:
+    """Power of fitted values, scaled where the GPU is of Blackwell's architecture."""
+    named = {field.name: values[field.name] for field in fields(ServingPower) if field.name != "scale"}
+    return ServingPower(**named, scale=np.where(blackwell, values["blackwell"], 1.0))
 
 
 def together(points: Sequence[Point]) -> Points:

@@ -12,6 +12,8 @@ from dcsim.physics.collectives import Fabric
 
 # Columns of a row of a sweep that describe it; times and bandwidths are its answers.
 COLUMNS = ("system", "gpu", "nodes", "gpus", "network", "size_B")
+# Messages above this size are bound by bandwidth; errors between systems are kept apart below and above. [B]
+LARGE_B = 1e6
 # Architectures whose scale-up switches reduce.
 REDUCING = ("hopper", "blackwell")
 

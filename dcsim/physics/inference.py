@@ -203,6 +203,8 @@ class ServingPower(Rows):
         Power of a model with experts over that of one without, at the same use. [1]
     cap : array_like
         Share of the rated power that no work exceeds. [1]
+    scale : array_like
+        Power of the architecture over that of the one that the others were fitted on, at the same use. [1]
     """
 
     base: Any
@@ -211,6 +213,7 @@ class ServingPower(Rows):
     exponent: Any
     experts: Any
     cap: Any
+    scale: Any = 1.0
 
 
 def serving_power_frac(step: DecodeStep, moe: Any, fit: ServingPower) -> Any:
@@ -218,13 +221,13 @@ def serving_power_frac(step: DecodeStep, moe: Any, fit: ServingPower) -> Any:
 
     Notes
     -----
-    .. math:: p = \left(c^{-4} + q^{-4}\right)^{-1/4}, \quad q = (p_0 + a u_m + b u_c^{\gamma}) \, x
+    .. math:: p = z \left(c^{-4} + q^{-4}\right)^{-1/4}, \quad q = (p_0 + a u_m + b u_c^{\gamma}) \, x
 
     Power saturates smoothly at the cap, as its control loop makes it.
     """
     asked = fit.base + fit.memory * step.memory_frac + fit.compute * step.compute_frac**fit.exponent
     asked = asked * np.where(moe, fit.experts, 1.0)
-    return (np.asarray(fit.cap, dtype=float) ** -4.0 + asked**-4.0) ** -0.25
+    return fit.scale * (np.asarray(fit.cap, dtype=float) ** -4.0 + asked**-4.0) ** -0.25
 
 
 def most_requests(model: Served, *, prompt: Any, output: Any, gpu: Gpu, gpus: Any) -> Any:

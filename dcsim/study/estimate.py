@@ -8,7 +8,7 @@ import numpy as np
 
 from dcsim.catalog.fitted import Z90, fitted
 from dcsim.catalog.hardware import default_server
-from dcsim.catalog.load import catalog
+from dcsim.catalog.load import Assumptions, catalog
 from dcsim.catalog.published_power import node_power_w
 from dcsim.errors import UnknownNameError
 from dcsim.physics.reliability import (
@@ -18,6 +18,7 @@ from dcsim.physics.reliability import (
     young_interval_s,
 )
 from dcsim.physics.servers import ServerPower
+from dcsim.services import server_power
 from dcsim.units import HOURS_PER_YEAR, SECONDS_PER_DAY
 
 
@@ -88,10 +89,9 @@ def node_kind(gpu: str) -> NodeKind:
         fans_w = 0.12 * peak_w
         power = ServerPower(0.25 * peak_w, peak_w - fans_w, fans_w, 0.0)
         return NodeKind(f"8 x {key}, no server in the catalog: power in proportion to its GPUs", 8.0, power)
-    part = {name: row.value for name, row in catalog().part("servers", server).items()}
-    fans_w = part["peak_power_w"] - part["electronics_max_w"]
-    power = ServerPower(part["electronics_idle_w"], part["electronics_max_w"], fans_w, part["liquid_frac"])
-    return NodeKind(server, part["gpus"], power)
+    # As a scenario has it, so that an estimate and a run of the same plan draw the same.
+    power = server_power(Assumptions(catalog()), server)
+    return NodeKind(server, catalog().row("servers", server, "gpus").value, power)
 
 
 def power_log_sd() -> float:

@@ -1,7 +1,6 @@
 """How many replicas and GPUs serve a demand under latency limits; batch, watts and cost of a million tokens."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,11 +10,11 @@ from dcsim.catalog.fitted import Z90, Fitted, fitted, with_interval
 from dcsim.catalog.hardware import architecture, transformer
 from dcsim.catalog.hardware import gpu as gpu_part
 from dcsim.catalog.load import catalog
+from dcsim.catalog.published_power import INLET_C
+from dcsim.catalog.published_serving import serving_calibration, serving_power
 from dcsim.errors import RangeError
 from dcsim.physics.inference import (
     Served,
-    ServingCalibration,
-    ServingPower,
     decode_step,
     first_token_s,
     most_requests,
@@ -23,6 +22,7 @@ from dcsim.physics.inference import (
     serving_power_frac,
 )
 from dcsim.physics.parallel import Gpu
+from dcsim.physics.servers import fan_w
 from dcsim.study.estimate import Figure, exact, gpu_hour_usd, log_sd_of_range, node_kind, spread
 from dcsim.units import SECONDS_PER_HOUR
 
@@ -75,9 +75,6 @@ class _Choice:
     time: Fitted
     power: Fitted
 
-    def calibration(self, values: Mapping[str, float]) -> ServingCalibration:
-        return ServingCalibration(**{f.name: values[f.name] for f in fields(ServingCalibration)})
-
 
 def inference(ask: Ask) -> Answer:
     """Estimate what serves a demand: the split and batch that need the fewest GPUs, then the least power.
@@ -101,7 +98,7 @@ def inference(ask: Ask) -> Answer:
     splits = [float(ask.gpus_per_replica)] if ask.gpus_per_replica else [float(n) for n in SPLITS if n <= limit]
     n, b = (axis.ravel() for axis in np.meshgrid(splits, BATCHES, indexing="ij"))
     at: dict[str, Any] = {"prompt": ask.prompt, "output": ask.output, "gpu": part, "gpus": n}
-    fit = of.calibration(of.time.parameters)
+    fit = serving_calibration(of.time.parameters)
     room = most_requests(of.model, **at)
     if not np.any(room >= 1):
         need_b = float(of.model.total_params) * float(part.weight_b)
@@ -144,10 +141,10 @@ def _binding(ask: Ask, row: int, n: Any, b: Any, room: Any, step_s: Any, first_s
 
 def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> Answer:
     at: dict[str, Any] = {"prompt": ask.prompt, "output": ask.output, "gpu": of.gpu, "gpus": gpus}
-    fit = of.calibration(of.time.parameters)
+    fit = serving_calibration(of.time.parameters)
     step = decode_step(of.model, batch, fit=fit, **at)
     middle, low, high = with_interval(
-        lambda values: decode_step(of.model, batch, fit=of.calibration(values), **at).step_s,
+        lambda values: decode_step(of.model, batch, fit=serving_calibration(values), **at).step_s,
         of.time,
         extra_sd=BETWEEN_SWEEPS,
     )
@@ -163,18 +160,14 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
     )
     used = min(ask.tokens_per_s / rate / replicas, 1.0)
 
-    power_fit = ServingPower(**{f.name: of.power.parameters[f.name] for f in fields(ServingPower)})
+    power_fit = serving_power(of.power.parameters, architecture(ask.gpu) == "blackwell")
     frac = float(serving_power_frac(step, float(of.model.experts) > 0, power_fit))
-    if architecture(ask.gpu) == "blackwell":
-        frac *= of.power.parameters["blackwell"]
     rated_w = catalog().row("gpus", ask.gpu, "tdp_w").value
     gpu_w, power_sd = min(frac, 1.0) * rated_w, math.hypot(of.power.scatter, BETWEEN_SWEEPS)
     node = node_kind(ask.gpu)
     # The node without its GPUs draws what it does idle, and its fans follow the heat.
     rest_w = max(node.power.electronics_idle_w / node.gpus - _idle_w(ask.gpu, rated_w), 0.0)
-    rest_w += (
-        node.power.fan_max_w / node.gpus * min((gpu_w + rest_w) * node.gpus / node.power.electronics_max_w, 1.0) ** 3
-    )
+    rest_w += float(fan_w(node.power, (gpu_w + rest_w) * node.gpus, INLET_C)) / node.gpus
     pue = catalog().row("operations", "estimate", "pue")
     pue_value = ask.pue if ask.pue is not None else pue.value
     total_gpus = replicas * gpus
@@ -217,6 +210,7 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
             f"GPU-hours: {hour_from}" if hour_from else f"GPU-hours: {hour.reason}",
             "time to first token: of a request that waits for no place; no published case to compare with",
             "means over a batch, not percentiles; no bursts and no spare replicas",
+            "the rest of a node draws what it does idle; no published node power of serving was found",
             "Not measured on a GPU by dcsim; errors against published sweeps: dcsim validate inference",
         ],
         binding=binding,

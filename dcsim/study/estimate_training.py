@@ -108,6 +108,8 @@ def training(ask: Ask) -> Answer:
     """
     if ask.gpus is None and ask.deadline_days is None:
         raise RangeError("say --gpus, for the days that they take, or --deadline-days, for the GPUs that it needs")
+    if ask.plan != "auto" and ask.gpus is None:
+        raise RangeError("a stated plan is for a number of GPUs: say --gpus too")
     for name in ("tokens", "gpus", "deadline_days", "seq", "global_batch"):
         value = getattr(ask, name)
         if value is not None and not 0 < value < math.inf:
@@ -120,11 +122,9 @@ def training(ask: Ask) -> Answer:
     counts = [float(ask.gpus)] if ask.gpus is not None else _counts(of.node)
     batches = [float(ask.global_batch) if ask.global_batch else usual_batch(count, ask.seq) for count in counts]
     if ask.plan != "auto":
-        plan = _stated(ask, counts[0], batches[0])
+        plan = _stated(ask, model, counts[0], batches[0])
     else:
         plan = candidates(model, counts, part, global_batch=batches, seq=float(ask.seq))
-    if ask.plan != "auto" and ask.gpus is None:
-        raise RangeError("a stated plan is for a number of GPUs: say --gpus too")
     busy_w, waiting_w = (of.node.watts(duty) / of.node.gpus for duty in (1.0, 0.0))
     found = search(
         model,
@@ -145,7 +145,7 @@ def _counts(node: NodeKind) -> list[float]:
     return [node.gpus] + [node.gpus * count for count in nodes if node.gpus * count <= 131_072]
 
 
-def _stated(ask: Ask, gpus: float, batch: float) -> Plan:
+def _stated(ask: Ask, model: Transformer, gpus: float, batch: float) -> Plan:
     """The plan of ``--plan``."""
     values: dict[str, str] = {}
     for item in ask.plan.split(","):
@@ -161,8 +161,8 @@ def _stated(ask: Ask, gpus: float, batch: float) -> Plan:
     except ValueError:
         raise RangeError(f"plan: sizes must be numbers, got '{ask.plan}'") from None
     wrong = [name for name, value in numbers.items() if value < (0 if name == "zero" else 1) or value % 1]
-    if wrong:
-        raise RangeError(f"plan: {', '.join(wrong)} must be whole and at least 1 (zero: 0, 1 or 3)")
+    if wrong or numbers.get("zero") == 2:
+        raise RangeError(f"plan: {', '.join(wrong) or 'zero'} must be whole and at least 1 (zero: 0, 1 or 3)")
     size = {"tp": 1.0, "pp": 1.0, "vp": 1.0, "cp": 1.0, "ep": 1.0, "micro_batch": 1.0, "zero": 1.0, **numbers}
     split = size["tp"] * size["pp"] * size["cp"]
     if gpus % split:
@@ -172,6 +172,11 @@ def _stated(ask: Ask, gpus: float, batch: float) -> Plan:
             f"plan: {gpus / split:g} replicas of micro-batches of {size['micro_batch']:g} do not divide a batch of "
             f"{batch:g} sequences; say --global-batch"
         )
+    if float(model.heads) % size["tp"]:
+        raise RangeError(f"plan: tp = {size['tp']:g} does not divide the {float(model.heads):g} heads of {ask.model}")
+    chunks = size["pp"] * size["vp"]
+    if chunks > float(model.layers):
+        raise RangeError(f"plan: pp x vp = {chunks:g} is more than the {float(model.layers):g} layers of {ask.model}")
     if (gpus / size["pp"]) % size["ep"]:
         raise RangeError(f"plan: ep = {size['ep']:g} does not divide the {gpus / size['pp']:g} GPUs of a stage")
     one = np.ones(1)

@@ -5,13 +5,11 @@ from functools import cache
 
 from dcsim.catalog.fitted import Fitted, fitted, with_interval
 from dcsim.catalog.load import folder
-from dcsim.catalog.published_sweeps import COLUMNS, links
+from dcsim.catalog.published_sweeps import COLUMNS, LARGE_B, links
 from dcsim.physics.collectives import BUS_FACTOR, DEGRADED_FRAC, collective_s, ramp_s
 from dcsim.validate.common import Case, Interval, Kind, Part, Prediction, Suite
 
 ANSWERS = {"time_us_oop": "us", "time_us_ip": "us"}
-# Messages above this size are bound by bandwidth; errors between systems are kept apart below and above. [B]
-LARGE_B = 1e6
 
 
 def from_sweep(of: Fitted, case: Case) -> Mapping[str, Prediction]:
