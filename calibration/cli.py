@@ -211,7 +211,7 @@ def presets(check: bool) -> None:
     for name, text in found.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, encoding="utf-8")
-    for line in lines():
+    for line in lines(found):
         click.echo(line)
     click.echo(f"{len(found)} files written to {_shown(target)}")
 

@@ -43,10 +43,10 @@ def main() -> int:
     try:
         return _measure(asked)
     except DcsimError as error:
-        print(f"dcsim: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"dcsim: {error}\n")
         return error.exit_code
     except torch.cuda.OutOfMemoryError:
-        print("dcsim: the GPU is out of memory; is another process on it?", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("dcsim: the GPU is out of memory; is another process on it?\n")
         return 3
 
 

@@ -21,9 +21,9 @@ def files() -> dict[Path, str]:
     return out
 
 
-def lines() -> list[str]:
+def lines(found: Mapping[Path, str]) -> list[str]:
     """One line a shipped fit: rows, free parameters with their values."""
-    return training.table() + [line for name, text in files().items() for line in table(name, text)]
+    return training.table() + [line for name, text in found.items() for line in table(name, text)]
 
 
 def differences(found: Mapping[Path, str], target: Path, *, relative: float = 1e-6) -> list[str]:

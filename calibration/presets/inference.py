@@ -144,6 +144,17 @@ def _correction(key: str, of: Sequence[tuple[Point, float, float]], time: Fitted
     return out
 
 
+def _mean_square(modelled: Any, measured: Sequence[float]) -> float:
+    """Mean square of the logarithm of measured over modelled."""
+    return float(np.mean(np.log(np.asarray(measured) / modelled) ** 2))
+
+
+def _with_spread(one: Fitted, squares: Sequence[float]) -> Fitted:
+    """A fit with how far sweeps that it never saw scatter beyond those that it did."""
+    beyond = max(float(np.mean(squares)) - one.scatter**2, 0.0)
+    return replace(one, parameters={**one.parameters, "between_sweeps_sd": float(np.sqrt(beyond))})
+
+
 def files() -> dict[Path, str]:
     """Text of the fitted files by path; none where the reference data is not at hand."""
     every = rows()
@@ -155,6 +166,7 @@ def files() -> dict[Path, str]:
     power = _power(every, times)
     shipped = [*times.values(), power]
     left_sweeps, left_batches = [], []
+    misses: dict[str, list[float]] = {key: [] for key in (*families, "power")}
     for sweep in sweeps:
         own = [row for row in every if row[0].sweep == sweep]
         others = [row for row in every if row[0].sweep != sweep]
@@ -165,9 +177,14 @@ def files() -> dict[Path, str]:
         held_power = _power(others, held)
         named = [(f"time|{sweep}", held[family]), (f"power|{sweep}", held_power)]
         left_sweeps += [replace(one, key=key) for key, one in named]
+        points = together([one for one, _, _ in own])
+        step = points.step(held[family].parameters)
+        misses[family].append(_mean_square(step.step_s, [t for _, t, _ in own]))
+        misses["power"].append(_mean_square(points.power_w(step, held_power.parameters), [w for _, _, w in own]))
         for row in own:
             rest = [other for other in own if other is not row]
             left_batches += _correction(row[0].key, rest, held[family], held_power)
+    shipped = [_with_spread(one, misses[one.key]) if one.key in misses else one for one in shipped]
     return {
         Path("inference.json"): to_json(shipped, indent=None),
         Path("validation/inference-left-out-sweeps.json"): to_json(left_sweeps, indent=None),

@@ -11,7 +11,7 @@ from dcsim.catalog.published_power import cap_rate, node, system_family
 
 from ..fit import Prior
 from .common import fit, measurements
-from .training import fit_profiles, training_rows
+from .training import shipped
 
 NODES, CAPS = "published-node-power.csv", "published-power-cap.csv"
 # Medians by hand. Intensity is power above idle over the most that was ever read.
@@ -28,8 +28,7 @@ BETWEEN_SYSTEMS = 0.06
 def nodes() -> Fitted:
     """One stall share for all benchmarks, an intensity for each, and direct over alternating current."""
     records = measurements(NODES)
-    known = fit_profiles(training_rows())
-    rows = [node(record, known) for record in records]
+    rows = [node(record, shipped()) for record in records]
     alone = {row.benchmark: row.minutes for row in rows if row.nodes == 1}
     minutes = {f"minutes.{benchmark}": value for benchmark, value in sorted(alone.items())}
     priors = {"stall_power_frac": STALL, "dc_frac": DIRECT} | {

@@ -192,6 +192,12 @@ def _moe_profiles(rows: Sequence[Row]) -> list[Profile]:
     return done
 
 
+@cache
+def shipped() -> tuple[Profile, ...]:
+    """Profiles of all published rows."""
+    return tuple(fit_profiles(training_rows()))
+
+
 def splits() -> dict[str, list[Profile]]:
     """Profiles of every validation split by its name."""
     rows = training_rows()
@@ -214,7 +220,7 @@ def splits() -> dict[str, list[Profile]]:
 
 def files() -> dict[Path, str]:
     """Text of every profile's file and every split's, by its path under the catalog's profiles."""
-    out = {Path(f"{profile.key}.json"): profile.to_json() for profile in fit_profiles(training_rows())}
+    out = {Path(f"{profile.key}.json"): profile.to_json() for profile in shipped()}
     for name, fitted in splits().items():
         text = "[\n" + ",\n".join(profile.to_json().strip() for profile in fitted) + "\n]\n"
         out[Path("validation") / f"{name}.json"] = text
@@ -224,7 +230,7 @@ def files() -> dict[Path, str]:
 def table() -> list[str]:
     """One line a profile: rows, free parameters with their values."""
     lines = []
-    for profile in fit_profiles(training_rows()):
+    for profile in shipped():
         values = ", ".join(f"{name} {profile.parameters[name]:.3g}" for name in profile.free)
         lines.append(
             f"{profile.key}: {len(profile.cases)} rows, {len(profile.free)} free ({values}), the rest from "

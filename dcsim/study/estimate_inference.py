@@ -29,8 +29,6 @@ from dcsim.units import SECONDS_PER_HOUR
 # Choices of a search: GPUs of a replica and requests of its batch.
 SPLITS = (1, 2, 4, 8, 16, 32, 72)
 BATCHES = np.unique(np.round(np.geomspace(1.0, 4096.0, 150)))
-# Between sweeps that were fitted and one that was not; see `dcsim validate inference`.
-BETWEEN_SWEEPS = 0.15
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
     middle, low, high = with_interval(
         lambda values: decode_step(of.model, batch, fit=serving_calibration(values), **at).step_s,
         of.time,
-        extra_sd=BETWEEN_SWEEPS,
+        extra_sd=of.time.parameters["between_sweeps_sd"],
     )
     step_s, step_sd = float(middle), math.log(float(high) / float(low)) / 2.0 / Z90
     first_s = float(first_token_s(of.model, batch, fit=fit, **at))
@@ -163,7 +161,8 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
     power_fit = serving_power(of.power.parameters, architecture(ask.gpu) == "blackwell")
     frac = float(serving_power_frac(step, float(of.model.experts) > 0, power_fit))
     rated_w = catalog().row("gpus", ask.gpu, "tdp_w").value
-    gpu_w, power_sd = min(frac, 1.0) * rated_w, math.hypot(of.power.scatter, BETWEEN_SWEEPS)
+    gpu_w = min(frac, 1.0) * rated_w
+    gpu_power_sd = math.hypot(of.power.scatter, of.power.parameters["between_sweeps_sd"])
     node = node_kind(ask.gpu)
     # The node without its GPUs draws what it does idle, and its fans follow the heat.
     rest_w = max(node.power.electronics_idle_w / node.gpus - _idle_w(ask.gpu, rated_w), 0.0)
@@ -172,7 +171,7 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
     pue_value = ask.pue if ask.pue is not None else pue.value
     total_gpus = replicas * gpus
     power_w = (gpu_w + rest_w) * total_gpus * pue_value
-    power_sd = math.hypot(power_sd, 0.0 if ask.pue is not None else log_sd_of_range(pue.value, pue.low, pue.high))
+    power_sd = math.hypot(gpu_power_sd, 0.0 if ask.pue is not None else log_sd_of_range(pue.value, pue.low, pue.high))
     j_per_token = power_w / ask.tokens_per_s
     kwh = catalog().row("operations", "estimate", "usd_per_kwh")
     kwh_usd = ask.usd_per_kwh if ask.usd_per_kwh is not None else kwh.value
@@ -192,8 +191,8 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
         "used_frac": exact(used, "1"),
         "time_per_output_token_ms": spread(1e3 * step_s, step_sd, "ms"),
         "time_to_first_token_ms": spread(1e3 * first_s, step_sd, "ms"),
-        "gpu_power_w": spread(gpu_w, math.hypot(of.power.scatter, BETWEEN_SWEEPS), "W"),
-        "replica_power_kw": spread((gpu_w + rest_w) * gpus / 1e3, math.hypot(of.power.scatter, BETWEEN_SWEEPS), "kW"),
+        "gpu_power_w": spread(gpu_w, gpu_power_sd, "W"),
+        "replica_power_kw": spread((gpu_w + rest_w) * gpus / 1e3, gpu_power_sd, "kW"),
         "power_mw": spread(power_w / 1e6, each_sd, "MW"),
         "j_per_token": spread(j_per_token, each_sd, "J"),
         "electricity_usd_per_million_tokens": spread(j_per_token * 1e6 / 3.6e6 * kwh_usd, each_sd, "USD"),

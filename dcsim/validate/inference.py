@@ -12,8 +12,6 @@ from dcsim.catalog.published_serving import COLUMNS, FILE, Point, correction, po
 from dcsim.validate.common import Case, Interval, Kind, Part, Prediction, Suite
 
 ANSWERS = {"output_throughput_tokens_per_sec": "token/s", "avg_power_watts": "W"}
-# Standard deviation of log step time and power between sweeps that were fitted and one that was not.
-BETWEEN_SWEEPS = {"time": 0.15, "power": 0.15}
 
 
 def _predict(
@@ -52,7 +50,8 @@ def serve(case: Case) -> Mapping[str, Prediction]:
     one, known = point(case), fitted("inference")
     time = known.get(one.family) or known["hopper"]
     own = {what: known.get(f"{what}|{one.sweep}") for what in ("time", "power")}
-    return _predict(one, time, known["power"], own, BETWEEN_SWEEPS)
+    beyond = {"time": time.parameters["between_sweeps_sd"], "power": known["power"].parameters["between_sweeps_sd"]}
+    return _predict(one, time, known["power"], own, beyond)
 
 
 def without_sweep(case: Case) -> Mapping[str, Prediction]:
