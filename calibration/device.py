@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,18 @@ class Device:
             return str(torch.cuda.get_device_name(self.index))
         return _processor()
 
+    @property
+    def label(self) -> str:
+        """Where it is: kind and index, and the start of its UUID."""
+        uuid = self.uuid()
+        return f"{self.kind}:{self.index}" + (f" {uuid[:12]}" if uuid else "")
+
+    def uuid(self) -> str | None:
+        """UUID as NVML writes it, null for a processor. CUDA and NVML number GPUs in different orders."""
+        if self.kind != "cuda" or torch.version.hip is not None:
+            return None
+        return f"GPU-{torch.cuda.get_device_properties(self.index).uuid}"
+
     def sync(self) -> None:
         """Wait until all that was started has ended."""
         if self.kind == "cuda":
@@ -78,6 +90,14 @@ def choose(asked: str, index: int = 0) -> Device:
     if asked == "cuda" and not found:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu for a demonstration profile")
     return Device("cuda" if asked == "cuda" or (asked == "auto" and found) else "cpu", index)
+
+
+def visible(env: Mapping[str, str], local_rank: int) -> str | int:
+    """Device of a rank as NVML knows it, by UUID or index: NVML does not heed CUDA_VISIBLE_DEVICES."""
+    shown = [name.strip() for name in env.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if local_rank >= len(shown):
+        return local_rank
+    return int(shown[local_rank]) if shown[local_rank].isdigit() else shown[local_rank]
 
 
 def _processor() -> str:

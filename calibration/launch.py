@@ -45,6 +45,16 @@ class Ask:
         Most time of all sessions together. [s]
     meter : str
         ``auto`` or a kind of meter.
+    meter_file : str
+        File of an external meter, else empty.
+    model : str
+        Model of the catalog whose matrix products are measured, else empty.
+    workdir : str
+        Folder in which checkpoints are written; a temporary one if empty.
+    soak_s : float
+        Length of a soak. [s]
+    busy : bool
+        Measure although others compute on the device.
     """
 
     device: str
@@ -55,17 +65,43 @@ class Ask:
     quick: bool
     budget_s: float
     meter: str = "auto"
+    meter_file: str = ""
+    model: str = ""
+    workdir: str = ""
+    soak_s: float = 600.0
+    busy: bool = False
 
 
 # Most time of one point by whether the run is quick. [s]
-POINT_S = {True: 0.5, False: 2.0}
+POINT_S = {True: 0.3, False: 2.0}
+
+
+def worker_words(ask: Ask, session: int, out: Path) -> list[str]:
+    """Words of the module that measures one session."""
+    words = ["-m", "dcsim.calibration.worker", "--out", str(out), "--device", ask.device]
+    words += ["--kernels", ",".join(ask.kernels), "--session", str(session), "--seed", str(ask.seed)]
+    words += ["--budget", str(POINT_S[ask.quick]), "--meter", ask.meter, "--soak", str(ask.soak_s)]
+    for name, value in (("--meter-file", ask.meter_file), ("--model", ask.model), ("--workdir", ask.workdir)):
+        words += [name, value] if value else []
+    return words + ["--quick"] * ask.quick + ["--busy"] * ask.busy
+
+
+def several_hosts(ask: Ask, hosts: int) -> list[str]:
+    """Lines that a user runs on each of several hosts, one after the other, and the one that fits what they give."""
+    outs = [f"session-{session}.json" for session in range(ask.sessions)]
+    lines = []
+    for session, out in enumerate(outs):
+        words = " ".join(worker_words(ask, session, Path(out)))
+        lines.append(
+            f"torchrun --nnodes {hosts} --nproc-per-node {ask.ranks} --rdzv-backend c10d --rdzv-id dcsim-{session} "
+            f"--rdzv-endpoint $FIRST_HOST:29400 {words}"
+        )
+    return [*lines, f"dcsim calibrate fit {' '.join(outs)} --out machine.json"]
 
 
 def command(ask: Ask, session: int, out: Path) -> list[str]:
     """Words that start one session on this host."""
-    module = ["-m", "dcsim.calibration.worker", "--out", str(out), "--device", ask.device]
-    module += ["--kernels", ",".join(ask.kernels), "--session", str(session), "--seed", str(ask.seed)]
-    module += ["--budget", str(POINT_S[ask.quick]), "--meter", ask.meter, *(["--quick"] if ask.quick else [])]
+    module = worker_words(ask, session, out)
     if ask.ranks == 1:
         return [sys.executable, *module]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ask.ranks)]

@@ -1,315 +1,288 @@
 """Fit of a machine's samples: the parameters of the physics that the simulator calls, each with its interval."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
-from dcsim.physics.collectives import BUS_FACTOR, ramp_s
-from dcsim.physics.kernels import gemm_s, passes_s
-from dcsim.physics.parallel import Gpu, Plan
-from dcsim.physics.training import Calibration, step
-from dcsim.physics.transformer import Transformer
+from dcsim.physics.collectives import BUS_FACTOR
 
-from .fit import Prior, log_fit
+from .curves import LAYER_PASSES, LOGIT_B, Curve, curve, refit
+from .heldout import held_out
+from .parameters import LEAST_SESSIONS, MOST_MISS, Parameter, absent, over_sessions
 from .protocol import Point
 
-# Standard deviation of the logarithm between sessions by class of kernel, where fewer than three were run. Seen between
-# quiet sessions on a processor; not measured on a GPU.
-BETWEEN_SESSIONS = {"gemm": 0.05, "copy": 0.06, "collective": 0.30, "training": 0.15, "checkpoint": 0.20}
-LEAST_SESSIONS = 3
-# A fitted curve that misses a point by more than this is not identified.
-MOST_MISS = 0.5
-# Exponentials that a core does in a second, for the held-out step alone. Assumption.
-EXPONENTIALS_S = 1e9
+Sessions = Sequence[Sequence[Point]]
+
+# Error of a power sensor's gain that no repeat shows: standard deviation of the logarithm. Boards differ by -6 to 0 %
+# from an external meter; an external meter has none of it.
+SENSOR_GAIN = {"nvml.energy": 0.025, "nvml.power": 0.025, "amdsmi": 0.025, "rapl": 0.025}
+# A collective's latency shows only in messages that take less time than it, and its bandwidth in those that take more.
+LEAST_SHORT, LEAST_LONG = 3, 2
+DTYPES = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A fitted parameter.
+class Fitted:
+    """A machine's fit: parameters by name, the curves behind them, and the steps that none of them saw."""
 
-    Parameters
-    ----------
-    value, unit
-        Geometric mean over sessions, null where it was not measured.
-    low, high : float or None
-        95 % interval.
-    log_sd, prior_log_sd, sessions
-        Standard deviation of the logarithm between sessions, measured or the prior; the prior of the kernel's class;
-        and how many sessions there were.
-    basis : str
-        ``sessions`` or ``prior``: where the interval comes from.
-    higher_is_better : bool
-        Whether a larger value is a faster machine.
-    max_rel_err : float or None
-        Largest miss of a point by the fitted curve. [1]
-    identified : bool
-        Whether the samples tell it.
-    reason : str
-        Why it is null or not identified.
-    """
-
-    value: float | None
-    unit: str
-    low: float | None
-    high: float | None
-    log_sd: float
-    prior_log_sd: float
-    sessions: int
-    basis: str
-    higher_is_better: bool
-    max_rel_err: float | None
-    identified: bool
-    reason: str = ""
+    parameters: dict[str, Parameter]
+    curves: dict[str, dict[str, Any]] = field(default_factory=dict)
+    holdout: dict[str, Any] = field(default_factory=dict)
 
 
-def absent(unit: str, reason: str, *, higher_is_better: bool = True) -> Parameter:
-    """A parameter that was not measured, and why."""
-    return Parameter(None, unit, None, None, 0.0, 0.0, 0, "none", higher_is_better, None, False, reason)
-
-
-def over_sessions(
-    values: Sequence[float], unit: str, kind: str, *, higher_is_better: bool, max_rel_err: float | None
-) -> Parameter:
-    """Mean and interval of a parameter that every session gave once.
-
-    With three sessions or more a t interval on the session values; a bootstrap over pooled samples would cover 25 to
-    67 % where it claims 95, since sessions differ more than samples do. With fewer, the class's prior.
-    """
-    logs = np.log(values)
-    n = len(logs)
-    if n >= LEAST_SESSIONS:
-        log_sd, basis, reach = float(np.std(logs, ddof=1)), "sessions", float(student.ppf(0.975, n - 1))
-    else:
-        log_sd, basis, reach = BETWEEN_SESSIONS[kind], "prior", 1.96
-    half = reach * log_sd / math.sqrt(n)
-    value = float(np.exp(logs.mean()))
-    identified = max_rel_err is None or max_rel_err <= MOST_MISS
-    reason = "" if identified else f"the fitted curve misses a point by {100 * (max_rel_err or 0):.0f} %"
-    return Parameter(
-        value,
-        unit,
-        value * math.exp(-half),
-        value * math.exp(half),
-        log_sd,
-        BETWEEN_SESSIONS[kind],
-        n,
-        basis,
-        higher_is_better,
-        max_rel_err,
-        identified,
-        reason,
-    )
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A fit of one session: parameters by name, and its largest miss."""
-
-    values: Mapping[str, float]
-    max_rel_err: float
-
-
-def _curve(
-    model: Callable[[Mapping[str, float]], Any], measured: Sequence[float], priors: Mapping[str, Prior]
-) -> Curve:
-    kept = dict(list(priors.items())[: max(1, len(measured) // 2)])
-    base = {name: prior.median for name, prior in priors.items()}
-    found = log_fit(lambda v: np.asarray(model({**base, **v}), dtype=float), measured, kept, noise=0.05)
-    miss = np.abs(np.asarray(model({**base, **found.values})) / np.asarray(measured) - 1.0)
-    return Curve({**base, **found.values}, float(miss.max()))
-
-
-def gemm_curve(points: Sequence[Point]) -> Curve:
-    """Rate, launch time and half-rate size of matrix products of cubes."""
-    n = np.array([point.size["n"] for point in points], dtype=float)
-    times = [point.median_s for point in points]
-    best, least = float(np.max(2.0 * n**3 / times)), float(np.min(times))
-    priors = {"flop_s": Prior(best, 0.7), "launch_s": Prior(least / 3.0, 1.5), "half": Prior(0.05, 2.0)}
-
-    def model(values: Mapping[str, float]) -> Any:
-        half = values["half"]
-        return gemm_s(n, n, n, values["flop_s"], half_m=half, half_n=half, half_k=half, launch_s=values["launch_s"])
-
-    return _curve(model, times, priors)
-
-
-def copy_curve(points: Sequence[Point]) -> Curve:
-    """Bandwidth of copies, read and written bytes counted."""
-    size_b = np.array([point.size["size_b"] for point in points], dtype=float)
-    times = [point.median_s for point in points]
-    priors = {"memory_b_s": Prior(float(np.max(2.0 * size_b / times)), 0.7)}
-    return _curve(lambda v: passes_s(size_b / 4.0, 2.0, v["memory_b_s"], 4.0), times, priors)
-
-
-def collective_curve(points: Sequence[Point]) -> Curve:
-    """Ramp of a collective; whether it bends besides its latency is decided by the Bayesian information criterion."""
-    size_b = np.array([point.size["size_b"] for point in points], dtype=float)
-    factor = float(BUS_FACTOR[points[0].kernel](float(points[0].size["ranks"])))
-    times = np.array([point.median_s for point in points])
-    straight = {
-        "alpha_s": Prior(float(times.min()), 1.0),
-        "bus_b_s": Prior(float(np.max(factor * size_b / times)), 0.7),
-    }
-    bent = {**straight, "ramp_b": Prior(1e6, 2.0)}
-    fixed = {"exponent": 0.5}
-
-    def model(values: Mapping[str, float]) -> Any:
-        return ramp_s(size_b, factor, **{"ramp_b": 0.0, **fixed, **values})
-
-    found = [_curve(model, times.tolist(), priors) for priors in (straight, bent)]
-
-    def criterion(curve: Curve, count: int) -> float:
-        residual = float(np.sum(np.log(model(curve.values) / times) ** 2))
-        return len(times) * math.log(max(residual, 1e-12) / len(times)) + count * math.log(len(times))
-
-    scores = [criterion(curve, 2 + extra) for extra, curve in enumerate(found)]
-    best = found[int(np.argmin(scores))]
-    return Curve({"ramp_b": 0.0, **fixed, **best.values}, best.max_rel_err)
-
-
-def fit(sessions: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Parameter], dict[str, Any]]:
+def fit(sessions: Sequence[Mapping[str, Any]], *, left_out: bool = True) -> Fitted:
     """Parameters of a machine, and how far they miss the training step that none of them saw.
 
     Parameters
     ----------
     sessions : sequence of mapping
         What each session measured.
-
-    Returns
-    -------
-    tuple
-        Parameters by name, and the held-out step: predicted and measured seconds and relative error.
+    left_out : bool
+        Whether each point is predicted by a fit without it too.
     """
     points = [[Point(**record) for record in session["points"]] for session in sessions]
-    found: dict[str, Parameter] = {}
-    for dtype in ("fp32", "bf16"):
-        curves = _by_session(points, lambda p, d=dtype: p.kernel == "gemm" and p.size.get("dtype") == d, gemm_curve)  # type: ignore[misc]
-        found[f"gemm.{dtype}.flop_s"] = _parameter(curves, "flop_s", "FLOP/s", "gemm", True)
-        found[f"gemm.{dtype}.launch_s"] = _parameter(curves, "launch_s", "s", "gemm", False)
-    copies = _by_session(points, lambda p: p.kernel == "copy", copy_curve)
-    found["copy.memory_b_s"] = _parameter(copies, "memory_b_s", "B/s", "copy", True)
-    reason = _reason(points, "all_reduce")
-    sweeps = _by_session(points, lambda p: p.kernel == "all_reduce" and bool(p.times_s), collective_curve)
-    for name, unit, better in (("alpha_s", "s", False), ("bus_b_s", "B/s", True)):
-        found[f"all_reduce.{name}"] = _parameter(sweeps, name, unit, "collective", better, reason)
-    for kernel, name in (("checkpoint_write", "write_b_s"), ("checkpoint_read", "read_b_s")):
-        rates = [_rate(session, kernel) for session in points]
-        known = [rate for rate in rates if rate is not None]
-        found[f"checkpoint.{name}"] = (
-            over_sessions(known, "B/s", "checkpoint", higher_is_better=True, max_rel_err=None)
-            if known
-            else absent("B/s", "the kernel was not run")
+    found = Fitted({})
+    _rates(found, points, left_out)
+    _training(found, points)
+    _power(found.parameters, points, sessions)
+    found.holdout.update(held_out(found.parameters, points))
+    return found
+
+
+def _rates(found: Fitted, points: Sessions, left_out: bool) -> None:
+    """Parameters of the kernels that have a curve."""
+
+    def of(kernel: str, **size: str) -> list[list[Point]]:
+        return chosen(points, kernel, **size)
+
+    for dtype in DTYPES:
+        _curve_parameters(
+            found,
+            f"gemm.{dtype}",
+            of("gemm", dtype=dtype),
+            {"flop_s": ("FLOP/s", "gemm", True), "launch_s": ("s", "gemm", False), "half": ("1", "gemm", False)},
+            left_out,
         )
-    return found, held_out(found, points)
+        _curve_parameters(
+            found,
+            f"attention.{dtype}",
+            of("attention", dtype=dtype),
+            {"flop_s": ("FLOP/s", "gemm", True), "exp_per_s": ("1/s", "gemm", True)},
+            left_out,
+        )
+    for kernel in ("copy", "triad"):
+        _curve_parameters(found, kernel, of(kernel), {"b_s": ("B/s", "copy", True)}, left_out, points)
+    for kernel in ("host_to_device", "device_to_host"):
+        _curve_parameters(found, kernel, of(kernel), {"b_s": ("B/s", "copy", True)}, left_out, points)
+    for kernel in ("checkpoint_first_write", "checkpoint_write", "checkpoint_read"):
+        _curve_parameters(found, kernel, of(kernel), {"b_s": ("B/s", "checkpoint", True)}, left_out, points)
+    levels = sorted({str(p.size["level"]) for session in points for p in session if p.size.get("level")}) or ["node"]
+    for kernel in ("all_reduce", "reduce_scatter", "all_gather", "send_recv"):
+        for level in levels:
+            wanted = {"alpha_s": ("s", "collective", False), "bus_b_s": ("B/s", "collective", True)}
+            _curve_parameters(found, f"{kernel}.{level}", of(kernel, level=level), wanted, left_out, points)
 
 
-def _by_session(
-    sessions: Sequence[Sequence[Point]], keep: Callable[[Point], bool], curve: Callable[[Sequence[Point]], Curve]
-) -> list[Curve]:
-    chosen = [[point for point in session if keep(point) and point.times_s] for session in sessions]
-    return [curve(points) for points in chosen if points]
+def chosen(points: Sessions, kernel: str, **size: str) -> list[list[Point]]:
+    """Points of a kernel that have samples, session by session; sessions without any are left out."""
+    kept = [
+        [
+            p
+            for p in session
+            if p.kernel == kernel and p.times_s and all(p.size.get(name) == value for name, value in size.items())
+        ]
+        for session in points
+    ]
+    return [session for session in kept if session]
 
 
-def _parameter(
-    curves: Sequence[Curve], name: str, unit: str, kind: str, better: bool, reason: str = "the kernel was not run"
-) -> Parameter:
-    if not curves:
-        return absent(unit, reason, higher_is_better=better)
-    miss = max(curve.max_rel_err for curve in curves)
-    values = [curve.values[name] for curve in curves]
-    return over_sessions(values, unit, kind, higher_is_better=better, max_rel_err=miss)
+def _label(point: Point) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in point.size.values())
 
 
-def _reason(sessions: Sequence[Sequence[Point]], kernel: str) -> str:
-    reasons = [point.reason for session in sessions for point in session if point.kernel == kernel and point.reason]
-    return reasons[0] if reasons else "the kernel was not run"
+def _curve_parameters(
+    found: Fitted,
+    name: str,
+    sessions: list[list[Point]],
+    wanted: Mapping[str, tuple[str, str, bool]],
+    left_out: bool,
+    everything: Sessions = (),
+) -> None:
+    """Fit the form of all sessions together, then each session in that form; the first tells how far it misses."""
+    if not sessions:
+        reason = why_absent(everything, name.split(".")[0])
+        for key, (unit, _, better) in wanted.items():
+            found.parameters[f"{name}.{key}"] = absent(unit, reason, higher_is_better=better)
+        return
+    by_size: dict[str, list[Point]] = {}
+    for session in sessions:
+        for point in session:
+            by_size.setdefault(_label(point), []).append(point)
+    first = [same[0] for same in by_size.values()]
+    medians = [float(np.exp(np.mean([np.log(point.median_s) for point in same]))) for same in by_size.values()]
+    whole = curve(first, medians, left_out=left_out)
+    each = [refit(whole, session) if len(session) == len(first) else whole.values for session in sessions]
+    reasons = _unidentified(whole, first)
+    for key, (unit, kind, better) in wanted.items():
+        found.parameters[f"{name}.{key}"] = over_sessions(
+            [values[key] for values in each],
+            unit,
+            kind,
+            higher_is_better=better,
+            max_rel_err=whole.max_rel_err,
+            reason=reasons.get(key, ""),
+        )
+    found.curves[name] = _curve_record(whole, first)
 
 
-def _rate(session: Sequence[Point], kernel: str) -> float | None:
-    """Bandwidth at the largest size of a kernel that moves files. [B/s]"""
-    points = [point for point in session if point.kernel == kernel and point.times_s]
-    if not points:
-        return None
-    largest = max(points, key=lambda point: float(point.size["size_b"]))
-    return float(largest.size["size_b"]) / largest.median_s
-
-
-def held_out(found: Mapping[str, Parameter], sessions: Sequence[Sequence[Point]]) -> dict[str, Any]:
-    """Training steps as predicted from matrix products, copies and all-reduces alone, against those measured."""
-    out: dict[str, Any] = {}
-    for kernel in ("training_step_alone", "training_step"):
-        points = [point for session in sessions for point in session if point.kernel == kernel and point.times_s]
-        needed = ["gemm.fp32.flop_s", "copy.memory_b_s"] + (["all_reduce.bus_b_s"] if kernel == "training_step" else [])
-        missing = [name for name in needed if found[name].value is None]
-        if not points or missing:
-            why = f"not measured: {', '.join(missing)}" if missing else "the kernel was not run, or needs two ranks"
-            out[kernel] = {"predicted_s": None, "measured_s": None, "rel_err": None, "reason": why}
-            continue
-        measured = float(np.exp(np.mean([math.log(point.median_s) for point in points])))
-        predicted = predicted_step_s(found, points[0], reduced=kernel == "training_step")
-        out[kernel] = {
-            "predicted_s": predicted,
-            "measured_s": measured,
-            "rel_err": predicted / measured - 1.0,
-            "reason": "",
-        }
+def _unidentified(of: Curve, points: Sequence[Point]) -> dict[str, str]:
+    """Parameters that the sizes do not tell, and why."""
+    untold = dict.fromkeys(of.untold, "the samples say little of it")
+    if points[0].kernel not in BUS_FACTOR or of.max_rel_err > MOST_MISS:
+        return untold
+    factor = float(BUS_FACTOR[points[0].kernel](float(points[0].size["ranks"])))
+    bend_b = of.values["alpha_s"] * of.values["bus_b_s"] / factor
+    short = sum(float(point.size["size_b"]) <= bend_b for point in points)
+    out = untold
+    if short < LEAST_SHORT:
+        out["alpha_s"] = f"only {short} of {len(points)} messages are short enough to show it"
+    if len(points) - short < LEAST_LONG:
+        out["bus_b_s"] = f"only {len(points) - short} of {len(points)} messages are long enough to show it"
     return out
 
 
-def predicted_step_s(found: Mapping[str, Parameter], point: Point, *, reduced: bool) -> float:
-    """Step time by :func:`dcsim.physics.training.step` with the machine's own rates and the model's usual passes."""
-    size = point.size
+def _curve_record(of: Curve, points: Sequence[Point]) -> dict[str, Any]:
+    """A curve for the profile: form, scores and every point with its misses."""
+    errors = np.abs(of.left_out_s / of.measured_s - 1.0)
+    known = errors[np.isfinite(errors)]
+    return {
+        "form": of.form.name,
+        "values": dict(of.values),
+        "scores": {name: score for name, score in of.scores.items() if np.isfinite(score)},
+        "max_rel_err": of.max_rel_err,
+        "left_out_median_rel_err": float(np.median(known)) if len(known) else None,
+        "left_out_max_rel_err": float(known.max()) if len(known) else None,
+        "points": [
+            {
+                "size": point.size,
+                "measured_s": float(measured),
+                "predicted_s": float(predicted),
+                "left_out_s": float(without) if np.isfinite(without) else None,
+                "contended": point.contended,
+            }
+            for point, measured, predicted, without in zip(
+                points, of.measured_s, of.predicted_s, of.left_out_s, strict=True
+            )
+        ],
+    }
 
-    def value(name: str, otherwise: float = 1.0) -> float:
-        known = found[name].value
-        return otherwise if known is None else known
 
-    rate, bus = value("gemm.fp32.flop_s"), value("all_reduce.bus_b_s", 1e12)
-    ranks = float(size["ranks"]) if reduced else 1.0
-    hidden, heads = float(size["hidden"]), float(size["heads"])
-    model = Transformer(
-        layers=float(size["layers"]),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=hidden / heads,
-        ffn_hidden=4.0 * hidden,
-        gated=0.0,
-        vocab=float(size["vocab"]),
-    )
-    batch = float(size["batch"])
-    plan = Plan(ranks, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, batch, batch * ranks, float(size["seq"]), zero=0.0, gradient_b=4.0)
-    part = Gpu(
-        matmul_flop_s=rate,
-        matmul16_flop_s=rate,
-        exp_per_s=EXPONENTIALS_S,
-        memory_b_s=value("copy.memory_b_s"),
-        memory_b=1e12,
-        domain_gpus=ranks,
-        domain_b_s=bus,
-        network_b_s=bus,
-        weight_b=4.0,
-        gemm_m0=0.0,
-        gemm_n0=0.0,
-        gemm_k0=0.0,
-    )
-    # Numbers of four bytes move twice the bytes that passes count.
-    fit = Calibration(
-        gemm_eff=1.0,
-        gemm16_eff=1.0,
-        attention_eff=1.0,
-        memory_eff=1.0,
-        layer_passes=40.0,
-        output_passes=2.0,
-        layer_s=value("gemm.fp32.launch_s", 0.0) * 12.0,
-        step_s=0.0,
-        domain_eff=1.0,
-        network_eff=1.0,
-        dp_exposed=1.0,
-        jitter=0.0,
-    )
-    return float(step(model, plan, part, fit).step_s)
+def why_absent(points: Sessions, kernel: str) -> str:
+    """Why a kernel has no samples."""
+    reasons = [point.reason for session in points for point in session if point.kernel == kernel and point.reason]
+    return reasons[0] if reasons else "the kernel was not run"
+
+
+def _training(found: Fitted, points: Sessions) -> None:
+    """What a training step adds to bare kernels: slower products, element-wise passes, optimizer, and overlap."""
+    out, memory = found.parameters, found.parameters["copy.b_s"].value
+
+    def put(
+        name: str, unit: str, kind: str, kernel: str, values: Sequence[Sequence[float]], *, better: bool = False
+    ) -> None:
+        known = [float(np.exp(np.mean(np.log(one)))) for one in values if len(one) and min(one) > 0.0]
+        if known:
+            out[name] = over_sessions(known, unit, kind, higher_is_better=better)
+        else:
+            out[name] = absent(unit, why_absent(points, kernel), higher_is_better=better)
+
+    for dtype in DTYPES:
+        for name, bare, trained, whole in (
+            ("linear", "gemm", "linear", 3.0),
+            ("attention_trained", "attention", "attention_trained", 3.5),
+        ):
+            ratios = [_ratios(session, bare, trained, whole, dtype) for session in points]
+            put(f"{name}.{dtype}.eff", "1", "gemm", trained, ratios, better=True)
+        if memory is None:
+            continue
+        layers = [
+            [p.median_s * memory / (LAYER_PASSES * p.size["tokens"] * p.size["hidden"] * 2.0) for p in session]
+            for session in chosen(points, "layer_passes", dtype=dtype)
+        ]
+        put(f"layer_passes.{dtype}.passes", "1", "copy", "layer_passes", layers)
+        losses = [
+            [p.median_s * memory / (LOGIT_B * p.size["tokens"] * p.size["vocab"]) for p in session]
+            for session in chosen(points, "loss", dtype=dtype)
+        ]
+        put(f"loss.{dtype}.passes", "1", "copy", "loss", losses)
+    if memory is not None:
+        steps = [[p.median_s * memory / p.size["weights"] for p in s] for s in chosen(points, "optimizer")]
+        put("optimizer.b", "B", "copy", "optimizer", steps)
+    put("overlap.exposed_frac", "1", "training", "overlap", [[e] for s in points if (e := _exposed(s)) is not None])
+    put("soak.kept_frac", "1", "gemm", "soak", [[_kept(p) for p in s] for s in chosen(points, "soak")], better=True)
+
+
+def _ratios(session: Sequence[Point], bare: str, trained: str, whole: float, dtype: str) -> list[float]:
+    """Time of bare kernels, times their share in a step, over the time with autograd, size by size."""
+    alone = {_label(p): p.median_s for p in session if p.kernel == bare and p.times_s and p.size["dtype"] == dtype}
+    return [
+        whole * alone[_label(p)] / p.median_s
+        for p in session
+        if p.kernel == trained and p.times_s and p.size["dtype"] == dtype and _label(p) in alone
+    ]
+
+
+def _exposed(session: Sequence[Point]) -> float | None:
+    """Share of an all-reduce that products beside it do not hide; above 1 where it slows them. [1]"""
+    by_name = {p.kernel: p.median_s for p in session if p.kernel.startswith("overlap_") and p.times_s}
+    if len(by_name) < 3:
+        return None
+    return (by_name["overlap_both"] - by_name["overlap_compute"]) / by_name["overlap_communicate"]
+
+
+def _kept(point: Point) -> float:
+    """Rate at the end of a soak over that at its start. [1]"""
+    tenth = max(1, len(point.times_s) // 10)
+    return float(np.median(point.times_s[:tenth]) / np.median(point.times_s[-tenth:]))
+
+
+def _power(out: dict[str, Parameter], points: Sessions, sessions: Sequence[Mapping[str, Any]]) -> None:
+    """Power by phase: idle, and each kernel that ran on and on."""
+    source = str(sessions[0]["meter"]["source"])
+    systematic = SENSOR_GAIN.get(source, 0.0)
+    bare = [session["idle_bare"] for session in sessions if "idle_bare" in session]
+    seen: dict[str, list[float]] = {"idle_bare": [one["mean_w"] for one in bare if one["mean_w"]]}
+    reasons = {"idle_bare": bare[0]["reason"] if bare else "the kernel was not run"}
+    for session in points:
+        for point in session:
+            phase = _phase(point)
+            if phase is not None:
+                seen.setdefault(phase, [])
+                reasons[phase] = point.power_reason
+                if point.mean_w:
+                    seen[phase].append(point.mean_w)
+    for phase, watts in seen.items():
+        name = f"power.{phase}.w"
+        if watts:
+            out[name] = over_sessions(watts, "W", "power", higher_is_better=False, systematic=systematic)
+        else:
+            out[name] = absent("W", reasons[phase] or "no meter", higher_is_better=False)
+
+
+def _phase(point: Point) -> str | None:
+    """Phase whose power a point tells, null where none was asked for."""
+    if point.power_reason == "not asked for at this size" or (not point.times_s and point.kernel != "idle_context"):
+        return None
+    dtype = point.size.get("dtype")
+    if point.kernel in ("gemm", "attention"):
+        return f"{point.kernel}_{dtype}"
+    if point.kernel in ("training_step", "training_step_alone"):
+        return f"{point.kernel}_{point.size['model']}_{dtype}"
+    if point.kernel in ("prefill", "decode"):
+        return f"{point.kernel}_{point.size['batch']}x{point.size['context']}"
+    return point.kernel if point.kernel in ("idle_context", "copy", "all_reduce") else None
+
+
+__all__ = ["LEAST_SESSIONS", "Fitted", "Parameter", "chosen", "fit"]

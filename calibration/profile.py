@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import hashlib
 import json
-import math
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -12,22 +11,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dcsim.errors import InputError, Problem, UsageError
+from dcsim import __version__
+from dcsim.catalog.machines import SCHEMA, identity
 
-from .machine import Parameter, fit
+from .machine import Fitted, fit
+from .protocol import Point
 
-SCHEMA = "dcsim.machine/1"
-# A cross-check: no rate of a machine lies outside these, whatever it is.
-BOUNDS = {
-    "FLOP/s": (1e6, 1e17),
-    "B/s": (1e3, 1e14),
-    "s": (1e-9, 10.0),
+# Other work on more cores than this while measuring is told. [1]
+FOREIGN_CORES = 0.2
+# NVML's bits of a clock that is held back: by heat, by hardware, by an external brake.
+HELD_BACK = {
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x8: "hardware slowdown",
+    0x80: "power brake",
 }
+# Share of samples with a clock held back beyond which it is told.
+HELD_BACK_FRAC = 0.01
 
 
-def profile(sessions: Sequence[Mapping[str, Any]], *, with_hostname: bool = False) -> dict[str, Any]:
+def profile(
+    sessions: Sequence[Mapping[str, Any]], *, with_hostname: bool = False, argv: Sequence[str] = ()
+) -> dict[str, Any]:
     """Profile of a machine from its sessions."""
-    parameters, holdout = fit(sessions)
+    found = fit(sessions)
     first = sessions[0]
     host = socket.gethostname()
     body: dict[str, Any] = {
@@ -36,38 +43,52 @@ def profile(sessions: Sequence[Mapping[str, Any]], *, with_hostname: bool = Fals
         "kind": "measured" if first["device"]["kind"] == "cuda" else "demonstration",
         "quick": bool(first["quick"]),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "dcsim": __version__,
+        "argv": list(argv),
         "host": host if with_hostname else hashlib.sha256(host.encode()).hexdigest()[:12],
         "device": first["device"],
         "software": first["software"],
+        "environment": first.get("environment", {}),
         "meter": first["meter"],
         "seed": first["seed"],
-        "parameters": {name: asdict(one) for name, one in sorted(parameters.items())},
-        "holdout": holdout,
-        "power": [session["power"] for session in sessions],
-        "warnings": _warnings(sessions, parameters, holdout),
-        "sessions": [session["points"] for session in sessions],
+        "model": first.get("model", ""),
+        "conditions": [session.get("conditions", {}) for session in sessions],
+        "parameters": {name: asdict(one) for name, one in sorted(found.parameters.items())},
+        "curves": found.curves,
+        "holdout": found.holdout,
+        "warnings": _warnings(sessions, found),
+        "sessions": [dict(session) for session in sessions],
     }
     return {"id": identity(body), **body}
 
 
-def identity(body: Mapping[str, Any]) -> str:
-    """sha256 of all but the id itself."""
-    rest = {name: value for name, value in body.items() if name != "id"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def _warnings(
-    sessions: Sequence[Mapping[str, Any]], parameters: Mapping[str, Parameter], holdout: Mapping[str, Any]
-) -> list[str]:
-    found = [f"{name}: {one.reason}" for name, one in sorted(parameters.items()) if one.reason]
+def _warnings(sessions: Sequence[Mapping[str, Any]], found: Fitted) -> list[str]:
+    told = []
+    if sessions[0]["device"]["kind"] != "cuda":
+        told.append("a processor was measured: this profile shows that the suite works and says nothing of a GPU")
+    told += [f"{name}: {one.reason}" for name, one in sorted(found.parameters.items()) if one.value and one.reason]
     if sessions[0]["meter"]["reason"]:
-        found.append(f"no power: {sessions[0]['meter']['reason']}")
-    if any(one.basis == "prior" for one in parameters.values()):
-        found.append("fewer than three sessions: intervals are those of the kernel's class, not of this machine")
-    for name, one in holdout.items():
+        told.append(f"no power: {sessions[0]['meter']['reason']}")
+    if any(one.basis == "prior" for one in found.parameters.values()):
+        told.append("fewer than three sessions: intervals are those of the kernel's class, not of this machine")
+    points = [Point(**record) for session in sessions for record in session["points"]]
+    contended = sorted({point.kernel for point in points if point.times_s and point.contended})
+    if contended:
+        told.append(f"other work took the processors while measuring {', '.join(contended)}: all samples were kept")
+    foreign = [session.get("conditions", {}).get("foreign_cores") or 0.0 for session in sessions]
+    if max(foreign) > FOREIGN_CORES:
+        told.append(f"other processes used {max(foreign):.1f} processor cores meanwhile")
+    reasons = [bits for point in points for bits in point.clock_reasons if bits is not None]
+    for bit, what in HELD_BACK.items():
+        share = sum(bool(bits & bit) for bits in reasons) / max(len(reasons), 1)
+        if share > HELD_BACK_FRAC:
+            told.append(
+                f"{what} held the clock back in {100 * share:.0f} % of the samples: rates are not the device's best"
+            )
+    for name, one in found.holdout.items():
         if one["rel_err"] is not None and abs(one["rel_err"]) > 0.25:
-            found.append(f"{name}: predicted {100 * one['rel_err']:+.0f} % off what was measured")
-    return found
+            told.append(f"{name}: predicted {100 * one['rel_err']:+.0f} % off what was measured")
+    return told
 
 
 def write(path: Path, body: Mapping[str, Any]) -> None:
@@ -91,48 +112,3 @@ def write(path: Path, body: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read a profile and check it.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file.
-    InputError
-        If it is no profile, of another schema, changed since it was written, or holds figures that cannot be; all
-        faults are listed.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such profile; `dcsim calibrate run --out {path}` writes one")
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(str(path), [Problem(0, "", f"not JSON: {error}")]) from None
-    faults = problems(body)
-    if faults:
-        raise InputError(str(path), faults)
-    return dict(body)
-
-
-def problems(body: Any) -> list[Problem]:
-    """What is wrong with a profile; nothing where it is sound."""
-    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
-        given = body.get("schema") if isinstance(body, dict) else None
-        return [Problem(0, "schema", f"is {given!r}, not '{SCHEMA}'; measure anew with this version")]
-    faults = []
-    if body.get("id") != identity(body):
-        faults.append(Problem(0, "id", "is not that of the content: the file was changed after it was written"))
-    for name, one in body["parameters"].items():
-        value, low, high = one["value"], one["low"], one["high"]
-        if value is None:
-            if not one["reason"]:
-                faults.append(Problem(0, f"parameters.{name}", "has no value and no reason"))
-            continue
-        least, most = BOUNDS.get(one["unit"], (0.0, math.inf))
-        if not least <= value <= most:
-            faults.append(Problem(0, f"parameters.{name}", f"{value:g} {one['unit']} cannot be"))
-        if not low <= value <= high:
-            faults.append(Problem(0, f"parameters.{name}", "lies outside its own interval"))
-    return faults

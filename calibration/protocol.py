@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# Warm-up: at least so many runs, until the median of five is within this share of the five before, at most so long.
-WARM_RUNS, WARM_WITHIN, WARM_MOST_S = 3, 0.03, 3.0
+# Warm-up: at least so many runs, until the median of five is within this share of the five before, for at most this
+# share of the point's budget.
+WARM_RUNS, WARM_WITHIN, WARM_SHARE = 3, 0.03, 0.5
 # A sample is an inner loop of at least this long. [s]
 SAMPLE_S = 0.02
 # Enough samples: so many, with the half-width of the 95 % interval of their median within this share.
@@ -44,7 +45,13 @@ class Point:
     reason : str
         Why there are no samples, else empty.
     mean_w : float or None
-        Power while it ran, null where no meter was there or the time was too short.
+        Power while it ran on and on, null where no meter was there.
+    power_reason : str
+        Why the power is null, or what to know of it.
+    temperature_c, clock_mhz, clock_reasons : list
+        State of the device at each sample, null where it does not say. [degC], [MHz], NVML's bits
+    by_rank_s : list of float
+        Median of each rank where ranks work alone, which names a slow device. [s]
     """
 
     kernel: str
@@ -55,6 +62,11 @@ class Point:
     stop: str = "failed"
     reason: str = ""
     mean_w: float | None = None
+    power_reason: str = ""
+    temperature_c: list[float | None] = field(default_factory=list)
+    clock_mhz: list[float | None] = field(default_factory=list)
+    clock_reasons: list[int | None] = field(default_factory=list)
+    by_rank_s: list[float] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """Form in a file of measurements."""
@@ -70,7 +82,7 @@ class Point:
     def contended(self) -> bool:
         """Whether too few samples were clean."""
         kept = sum(waited <= WAITED_FRAC for waited in self.waited_frac)
-        return kept < max(CLEAN_LEAST, CLEAN_FRAC * len(self.times_s))
+        return kept < len(self.waited_frac) and kept < max(CLEAN_LEAST, CLEAN_FRAC * len(self.times_s))
 
     @property
     def median_s(self) -> float:
@@ -113,13 +125,30 @@ def waited_s() -> float:
     return total / 1e9
 
 
+@dataclass
+class Samples:
+    """Samples of one point as they come: seconds of a run, share waited, state of the device, and why it stopped."""
+
+    times_s: list[float] = field(default_factory=list)
+    waited_frac: list[float] = field(default_factory=list)
+    states: list[Any] = field(default_factory=list)
+    stop: str = "budget"
+    runs: int = 1
+
+    @property
+    def sure(self) -> bool:
+        """Whether there are enough, and they agree."""
+        return len(self.times_s) >= ENOUGH and median_half_width(self.times_s) <= WITHIN
+
+
 def sample(
     seconds: Callable[[int], float],
     *,
     budget_s: float,
     inner: bool = True,
     agree: Callable[[float], float] = float,
-) -> tuple[list[float], list[float], str]:
+    state: Callable[[], Any] = lambda: None,
+) -> Samples:
     """Time a kernel.
 
     Parameters
@@ -132,37 +161,62 @@ def sample(
         Whether a sample may hold several runs, so that it lasts long enough.
     agree : callable
         Makes one figure of those of all ranks, the largest; each rank then decides alike.
-
-    Returns
-    -------
-    tuple
-        Seconds of a run and share waited, a value a sample, and why it stopped: ``sure`` or ``budget``.
+    state : callable
+        State of the device, asked before each sample.
     """
-    runs = _warm(seconds, agree) if inner else 1
+    found = Samples(runs=_warm(seconds, agree, WARM_SHARE * budget_s) if inner else 1)
     if not inner:
         for _ in range(WARM_RUNS):
             agree(seconds(1))
-    times, waits, spent = [], [], 0.0
+    spent = 0.0
     while True:
-        before = waited_s()
-        took = seconds(runs)
-        waits.append(min((waited_s() - before) / max(took, 1e-9), 1.0))
-        took = agree(took)
-        times.append(took / runs)
-        spent += took
-        if len(times) >= ENOUGH and median_half_width(times) <= WITHIN:
-            return times, waits, "sure"
-        if spent >= budget_s and len(times) >= ENOUGH:
-            return times, waits, "budget"
+        spent += _once(found, seconds, agree, state)
+        if found.sure:
+            found.stop = "sure"
+            return found
+        if spent >= budget_s and len(found.times_s) >= ENOUGH:
+            return found
 
 
-def _warm(seconds: Callable[[int], float], agree: Callable[[float], float]) -> int:
-    """Run until steady, and say how many runs fill a sample."""
+def in_turn(
+    kinds: Mapping[str, Callable[[int], float]],
+    turns: int,
+    *,
+    agree: Callable[[float], float] = float,
+    state: Callable[[], Any] = lambda: None,
+) -> dict[str, Samples]:
+    """Time kernels that are compared with each other: in turn, forth and back, so that drift touches all alike."""
+    found = {name: Samples() for name in kinds}
+    for seconds in kinds.values():
+        for _ in range(WARM_RUNS):
+            agree(seconds(1))
+    for turn in range(turns):
+        for name in list(kinds) if turn % 2 == 0 else list(kinds)[::-1]:
+            _once(found[name], kinds[name], agree, state)
+    for samples in found.values():
+        samples.stop = "sure" if samples.sure else "budget"
+    return found
+
+
+def _once(
+    found: Samples, seconds: Callable[[int], float], agree: Callable[[float], float], state: Callable[[], Any]
+) -> float:
+    """Take one sample, and say how long it took for the slowest rank. [s]"""
+    found.states.append(state())
+    before = waited_s()
+    took = seconds(found.runs)
+    found.waited_frac.append(min((waited_s() - before) / max(took, 1e-9), 1.0))
+    took = agree(took)
+    found.times_s.append(took / found.runs)
+    return took
+
+
+def _warm(seconds: Callable[[int], float], agree: Callable[[float], float], most_s: float) -> int:
+    """Run until steady or for so long, and say how many runs fill a sample."""
     start, seen = time.perf_counter(), []
     while True:
         seen.append(agree(seconds(1)))
         steady = len(seen) >= 10 and abs(np.median(seen[-5:]) / np.median(seen[-10:-5]) - 1.0) <= WARM_WITHIN
-        late = agree(time.perf_counter() - start) > WARM_MOST_S
-        enough = len(seen) >= WARM_RUNS and agree(sum(seen)) > 0.2
-        if late or (len(seen) >= WARM_RUNS and (steady or enough)):
+        late = agree(time.perf_counter() - start) > most_s
+        if len(seen) >= WARM_RUNS and (steady or late):
             return max(1, math.ceil(SAMPLE_S / float(np.median(seen[-5:]))))

@@ -1,6 +1,7 @@
 """Checkpoints: write through to the disk, read back from it cold."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from .common import Bench
 
 MIB = 2**20
 SIZES_B = {True: (32 * MIB,), False: (64 * MIB, 256 * MIB)}
+NAMES = ("checkpoint_first_write", "checkpoint_write", "checkpoint_read")
 REPEATS = {True: 5, False: 8}
 
 
@@ -22,6 +24,10 @@ def run(bench: Bench) -> list[Point]:
     points = []
     for size_b in bench.shuffled(list(SIZES_B[bench.quick])):
         path = Path(bench.folder) / f"checkpoint-{size_b}.pt"
+        if shutil.disk_usage(bench.folder).free < 2 * size_b:
+            reason = f"{bench.folder} has less room than two files of {size_b / MIB:.0f} MiB; say --workdir"
+            points += [Point(name, {"size_b": size_b}, bench.session, reason=reason) for name in NAMES]
+            continue
         state = {"weights": bench.random(size_b // 4)}
         writes, reads = [], []
         for _ in range(REPEATS[bench.quick]):
@@ -38,11 +44,7 @@ def run(bench: Bench) -> list[Point]:
             reads.append(time.perf_counter() - start)
         path.unlink()
         size = {"size_b": size_b}
-        for name, taken in (
-            ("checkpoint_first_write", writes[:1]),
-            ("checkpoint_write", writes[1:]),
-            ("checkpoint_read", reads),
-        ):
+        for name, taken in zip(NAMES, (writes[:1], writes[1:], reads), strict=True):
             points.append(Point(name, dict(size), bench.session, taken, [0.0] * len(taken), "budget"))
     bench.together()
     return points

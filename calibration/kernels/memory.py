@@ -1,30 +1,33 @@
-"""Copies through memory, larger than any cache."""
+"""Copies and triads through memory, larger than any cache."""
 
 import torch
 
-from ..protocol import Point, sample
+from ..protocol import Point
 from .common import Bench
 
 MIB = 2**20
-SIZES_B = {("cpu", True): (64 * MIB, 128 * MIB), ("cpu", False): (64 * MIB, 128 * MIB, 256 * MIB)}
-CUDA_SIZES_B = {True: (256 * MIB, 1024 * MIB), False: (256 * MIB, 1024 * MIB, 4096 * MIB)}
+SIZES_B = {
+    ("cpu", True): (64 * MIB, 128 * MIB),
+    ("cpu", False): (64 * MIB, 128 * MIB, 256 * MIB),
+    ("cuda", True): (256 * MIB, 1024 * MIB),
+    ("cuda", False): (256 * MIB, 1024 * MIB, 4096 * MIB),
+}
 
 
 def run(bench: Bench) -> list[Point]:
-    """Time a copy of every size: each byte is read once and written once."""
-    kind = bench.device.kind
-    sizes = CUDA_SIZES_B[bench.quick] if kind == "cuda" else SIZES_B[kind, bench.quick]
+    """Time a copy and a triad of every size; power at the largest copy."""
+    sizes = [size for size in SIZES_B[bench.device.kind, bench.quick] if 4 * size < bench.device.free_b()]
     points = []
-    for size_b in bench.shuffled([size for size in sizes if 3 * size < bench.device.free_b()]):
-        source = bench.random(size_b // 4)
+    for name, size_b in bench.shuffled([(name, size) for name in ("copy", "triad") for size in sizes]):
+        source, other = bench.random(size_b // 4), bench.random(size_b // 4)
         target = torch.empty_like(source)
 
-        def copy(source: torch.Tensor = source, target: torch.Tensor = target) -> None:
+        def copy(target: torch.Tensor = target, source: torch.Tensor = source) -> None:
             target.copy_(source)
 
-        times, waits, stop = sample(
-            lambda runs, work=copy: bench.device.seconds(work, runs),  # type: ignore[misc]
-            budget_s=bench.budget_s,
-        )
-        points.append(Point("copy", {"size_b": size_b}, bench.session, times, waits, stop))
+        def triad(target: torch.Tensor = target, source: torch.Tensor = source, other: torch.Tensor = other) -> None:
+            torch.add(source, other, alpha=3.0, out=target)
+
+        power = name == "copy" and size_b == sizes[-1]
+        points.append(bench.alone(name, {"size_b": size_b}, copy if name == "copy" else triad, power=power))
     return points

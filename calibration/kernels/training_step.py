@@ -1,107 +1,103 @@
-"""Steps of a small GPT under DistributedDataParallel: autograd, AdamW, with and without gradient reduction."""
+"""Training steps under DistributedDataParallel: autograd, AdamW, with gradients reduced over ranks and not, in turn."""
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from ..protocol import ENOUGH, Point
-from .common import Bench
+from ..protocol import ENOUGH, Point, in_turn
+from .common import DTYPES, Bench
+from .models import SHAPES, Gpt, Recommender, ResNet
 
-
-@dataclass(frozen=True)
-class Shape:
-    """A GPT: vocabulary, tokens, width, layers, heads, and sequences of a step on each rank. [1]"""
-
-    vocab: int
-    seq: int
-    hidden: int
-    layers: int
-    heads: int
-    batch: int
-
-
-SHAPES = {
-    ("cpu", True): Shape(2048, 128, 256, 4, 4, 4),
-    ("cpu", False): Shape(2048, 128, 256, 4, 4, 4),
-    ("cuda", True): Shape(32000, 1024, 1024, 8, 16, 8),
-    ("cuda", False): Shape(50304, 2048, 2048, 12, 16, 8),
+SAMPLES = {True: 8, False: 30}
+# Blocks of each stage, width, images a step and their size; tables, rows, width, samples a step.
+IMAGES = {
+    ("cpu", True): ((1, 1, 1, 1), 16, 4, 64),
+    ("cpu", False): ((2, 2, 2, 2), 32, 8, 96),
+    ("cuda", True): ((3, 4, 6, 3), 64, 64, 224),
+    ("cuda", False): ((3, 4, 6, 3), 64, 256, 224),
 }
-SAMPLES = {True: 12, False: 30}
+CLICKS = {
+    ("cpu", True): (8, 20_000, 16, 512),
+    ("cpu", False): (8, 50_000, 32, 1024),
+    ("cuda", True): (26, 200_000, 64, 8192),
+    ("cuda", False): (26, 1_000_000, 128, 16384),
+}
+CLASSES, DENSE, LOOKUPS = 1000, 13, 4
+
+Made = tuple[nn.Module, tuple[torch.Tensor, ...], dict[str, Any]]
 
 
-class Block(nn.Module):
-    """Attention and MLP with their norms."""
-
-    def __init__(self, hidden: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before_attention, self.before_mlp = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
-        self.qkv, self.projection = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
-        self.up, self.down = nn.Linear(hidden, 4 * hidden), nn.Linear(4 * hidden, hidden)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Tokens to tokens."""
-        batch, seq, hidden = x.shape
-        qkv = self.qkv(self.before_attention(x)).view(batch, seq, 3, self.heads, hidden // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        core = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.projection(core.transpose(1, 2).reshape(batch, seq, hidden))
-        mlp: torch.Tensor = self.down(functional.gelu(self.up(self.before_mlp(x))))
-        return x + mlp
+def _gpt(bench: Bench) -> Made:
+    shape = SHAPES[bench.device.kind, bench.quick]
+    tokens = bench.tokens(shape.vocab, shape.batch, shape.seq + 1)
+    return Gpt(shape), (tokens[:, :-1], tokens[:, 1:]), dict(vars(shape))
 
 
-class Gpt(nn.Module):
-    """Embedding, blocks, output layer and loss."""
+def _resnet(bench: Bench) -> Made:
+    blocks, width, batch, image = IMAGES[bench.device.kind, bench.quick]
+    images, labels = bench.random(batch, 3, image, image), bench.tokens(CLASSES, batch, 1).flatten()
+    size = {"blocks": list(blocks), "width": width, "batch": batch, "image": image}
+    return ResNet(blocks, width, CLASSES), (images, labels), size
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.tokens, self.places = nn.Embedding(shape.vocab, shape.hidden), nn.Embedding(shape.seq, shape.hidden)
-        self.blocks = nn.ModuleList(Block(shape.hidden, shape.heads) for _ in range(shape.layers))
-        self.norm, self.output = nn.LayerNorm(shape.hidden), nn.Linear(shape.hidden, shape.vocab, bias=False)
 
-    def forward(self, tokens: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
-        """Loss of predicting the following tokens."""
-        x = self.tokens(tokens) + self.places.weight[: tokens.shape[1]]
-        for block in self.blocks:
-            x = block(x)
-        logits = self.output(self.norm(x))
-        return functional.cross_entropy(logits.flatten(0, 1), following.flatten())
+def _recommender(bench: Bench) -> Made:
+    tables, rows, width, batch = CLICKS[bench.device.kind, bench.quick]
+    numbers = bench.random(batch, DENSE)
+    read = torch.stack([bench.tokens(rows, batch, LOOKUPS) for _ in range(tables)])
+    size = {"tables": tables, "rows": rows, "width": width, "batch": batch, "lookups": LOOKUPS}
+    return Recommender(tables, rows, width, DENSE), (numbers, read, (numbers[:, 0] > 0).float()), size
+
+
+MODELS: dict[str, Callable[[Bench], Made]] = {"gpt": _gpt, "resnet": _resnet, "recommender": _recommender}
 
 
 def run(bench: Bench) -> list[Point]:
-    """Time steps with gradients reduced and not, in turn; on one rank only the latter."""
-    shape = SHAPES[bench.device.kind, bench.quick]
+    """Time steps of each model; on one rank only those without reduction."""
+    names = [("gpt", "fp32"), ("gpt", "bf16"), ("resnet", "fp32"), ("recommender", "fp32")]
+    if not bench.quick:
+        names += [("resnet", "bf16"), ("recommender", "bf16")]
+    return [point for name, dtype in bench.shuffled(names) for point in _steps(bench, name, dtype)]
+
+
+def _steps(bench: Bench, name: str, dtype: str) -> list[Point]:
     torch.manual_seed(bench.seed)
-    model: nn.Module = Gpt(shape).to(bench.device.torch)
+    module, inputs, size = MODELS[name](bench)
+    model = module.to(bench.device.torch)
     if bench.world > 1:
         model = DistributedDataParallel(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    tokens = torch.randint(shape.vocab, (shape.batch, shape.seq + 1), generator=bench.generator)
-    tokens = tokens.to(bench.device.torch)
+    narrow = torch.autocast(bench.device.kind, DTYPES[dtype], enabled=dtype != "fp32")
 
     def step(reduced: bool) -> None:
         with _reduction(model, reduced):
-            model(tokens[:, :-1], tokens[:, 1:]).backward()
+            with narrow:
+                loss = model(*inputs)
+            loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    kinds = (True, False) if bench.world > 1 else (False,)
-    times: dict[bool, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(3):
-        for kind in kinds:
-            step(kind)
-    for turn in range(max(SAMPLES[bench.quick], ENOUGH)):
-        for kind in kinds if turn % 2 == 0 else tuple(reversed(kinds)):
+    def seconds(reduced: bool) -> Callable[[int], float]:
+        def timed(runs: int) -> float:
             bench.together()
-            times[kind].append(bench.largest(bench.device.seconds(lambda kind=kind: step(kind))))  # type: ignore[misc]
-    size = {**vars(shape), "ranks": bench.world}
-    names = {True: "training_step", False: "training_step_alone"}
-    return [Point(names[kind], dict(size), bench.session, of, [0.0] * len(of), "sure") for kind, of in times.items()]
+            return bench.device.seconds(lambda: step(reduced), runs)
+
+        return timed
+
+    kinds = {"training_step": seconds(True)} if bench.world > 1 else {}
+    kinds["training_step_alone"] = seconds(False)
+    turns = max(SAMPLES[bench.quick], ENOUGH)
+    found = in_turn(kinds, turns, agree=bench.largest, state=bench.meter.state)
+    size |= {"model": name, "dtype": dtype, "ranks": bench.world, "weights": sum(p.numel() for p in model.parameters())}
+    points = []
+    for kind, samples in found.items():
+        watts, reason = bench.power(lambda kind=kind: step(kind == "training_step"), agree=bench.largest)  # type: ignore[misc]
+        samples.waited_frac = [0.0] * len(samples.times_s)  # ranks wait for each other
+        points.append(bench.point(kind, dict(size), samples, mean_w=watts, power_reason=reason))
+    return points
 
 
 @contextlib.contextmanager

@@ -29,6 +29,15 @@ class Reading:
     power_w: float | None
 
 
+@dataclass(frozen=True)
+class State:
+    """How the device does: temperature [degC], clock [MHz], why the clock is held back; null where it does not say."""
+
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+    clock_reasons: int | None = None
+
+
 class Meter(Protocol):
     """A power meter.
 
@@ -40,14 +49,25 @@ class Meter(Protocol):
         Why it measures nothing; empty where it does.
     average_s : float
         Seconds over which its power is averaged; 0 for an instant or for a counter. [s]
+    uuid : str
+        Which GPU it measures, empty where it does not say.
     """
 
     name: str
     reason: str
     average_s: float
+    uuid: str
 
     def read(self) -> Reading:
         """Read it once; raises :class:`MeterError` where it fails."""
+        ...
+
+    def state(self) -> State:
+        """Temperature and clock now."""
+        ...
+
+    def others(self) -> list[int]:
+        """Other processes that compute on the device; empty where it does not say."""
         ...
 
     def provenance(self) -> dict[str, Any]:
@@ -59,7 +79,21 @@ class Meter(Protocol):
         ...
 
 
-class Absent:
+class Host:
+    """What meters that know of no clock and no process share."""
+
+    uuid = ""
+
+    def state(self) -> State:
+        """Nothing is known."""
+        return State()
+
+    def others(self) -> list[int]:
+        """Nothing is known."""
+        return []
+
+
+class Absent(Host):
     """No meter, and why: its energy is null, never 0."""
 
     name = "none"

@@ -7,12 +7,12 @@ from typing import Any
 
 from dcsim.errors import UsageError
 
-from .common import Absent, Meter, MeterError, Reading
+from .common import Absent, Host, Meter, MeterError, Reading
 
 RAPL = Path("/sys/class/powercap")
 
 
-class RaplMeter:
+class RaplMeter(Host):
     """Energy of the processor packages together; counters that wrap are unwound."""
 
     name = "rapl"
@@ -61,7 +61,7 @@ def rapl_meter(root: Path = RAPL) -> Meter:
         return Absent(f"RAPL: {error}")
 
 
-class AmdMeter:
+class AmdMeter(Host):
     """One AMD GPU by amdsmi's accumulator."""
 
     name = "amdsmi"
@@ -107,7 +107,7 @@ def amd_meter(device: int = 0) -> Meter:
     return meter
 
 
-class CsvMeter:
+class CsvMeter(Host):
     """Power of an external meter, from its file of Unix time [s] and watts, read when asked.
 
     ``offset_s`` is added to the file's times: how far its clock lags ours.

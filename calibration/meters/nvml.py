@@ -1,10 +1,12 @@
 """NVIDIA GPUs through NVML: the energy counter where there is one, else power and what it means by architecture."""
 
 import hashlib
+import os
 import time
+from dataclasses import asdict
 from typing import Any
 
-from .common import Absent, Meter, MeterError, Reading
+from .common import Absent, Meter, MeterError, Reading, State
 
 # Codes of NVML that mean "this device or driver has no such reading".
 NOT_SUPPORTED, FUNCTION_NOT_FOUND = 3, 13
@@ -38,6 +40,7 @@ class NvmlMeter:
         self._nvml, self._handle = pynvml, handle
         self.reason = ""
         self.architecture = ARCHITECTURES.get(self._ask("nvmlDeviceGetArchitecture") or 0, "unknown")
+        self.uuid = str(self._ask("nvmlDeviceGetUUID") or "")
         self.device = str(self._ask("nvmlDeviceGetName") or "unknown")
         self.counts = self._ask("nvmlDeviceGetTotalEnergyConsumption") is not None
         self.name = "nvml.energy" if self.counts else "nvml.power"
@@ -68,28 +71,38 @@ class NvmlMeter:
         milliwatts = self._ask("nvmlDeviceGetPowerUsage")
         return Reading(now, None, None if milliwatts is None else milliwatts / 1e3)
 
-    def state(self) -> dict[str, Any]:
-        """Temperature [degC], SM clock [MHz] and why the clock is held back; null where the driver does not say."""
-        return {
-            "temperature_c": self._ask("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
-            "sm_clock_mhz": self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
-            "clock_reasons": self._ask("nvmlDeviceGetCurrentClocksEventReasons"),
-        }
+    def state(self) -> State:
+        """Temperature, SM clock, and why the clock is held back; null where the driver does not say."""
+        reasons = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if reasons is None:  # its name before driver 535
+            reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+        return State(
+            self._ask("nvmlDeviceGetTemperature", self._nvml.NVML_TEMPERATURE_GPU),
+            self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM),
+            reasons,
+        )
+
+    def others(self) -> list[int]:
+        """Processes that compute on the GPU, this one aside; a driver that is too old to say knows none."""
+        try:
+            running = self._ask("nvmlDeviceGetComputeRunningProcesses") or []
+        except self._nvml.NVMLLibraryMismatchError:  # no NVMLError, whatever its name says
+            return []
+        return sorted(process.pid for process in running if process.pid != os.getpid())
 
     def provenance(self) -> dict[str, Any]:
         """Device, driver, power limit; the UUID hashed."""
         limit = self._ask("nvmlDeviceGetEnforcedPowerLimit")
-        uuid = self._ask("nvmlDeviceGetUUID")
         return {
             "source": self.name,
             "reason": self.reason,
             "device": self.device,
-            "uuid_hash": None if uuid is None else _hashed(str(uuid)),
+            "uuid_hash": _hashed(self.uuid) if self.uuid else None,
             "architecture": self.architecture,
             "driver": str(self._nvml.nvmlSystemGetDriverVersion()),
             "power_limit_w": None if limit is None else limit / 1e3,
             "power_means": self.power_means,
-            **self.state(),
+            **asdict(self.state()),
         }
 
     def close(self) -> None:

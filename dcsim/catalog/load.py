@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 TABLES = (
     "cooling",
     "electrical",
+    "gpu_references",
     "gpus",
     "networks",
     "operations",

@@ -40,6 +40,8 @@ class Calibration(Rows):
         Share of a layer's element-wise passes that cheap recomputation repeats. [1]
     fused_attention : array_like
         1 where the stack never writes the score matrix to memory. [1]
+    optimizer_b : array_like
+        Bytes a weight that a step of Adam moves. [B]
     """
 
     gemm_eff: Any = 0.75
@@ -64,12 +66,13 @@ class Calibration(Rows):
     jitter: Any = 0.003
     recompute_passes: Any = 0.3
     fused_attention: Any = 1.0
+    optimizer_b: Any = 30.0
 
 
 # Grouped expert products have short inner sizes; half-rate sizes of their n and k. Assumption, see training presets.
 EXPERT_HALF_M, EXPERT_HALF_N, EXPERT_HALF_K = 300.0, 600.0, 800.0
-# Latency of one collective inside a domain and of an all-to-all, and bytes a weight that an Adam step moves.
-DOMAIN_LATENCY_S, ALL_TO_ALL_LATENCY_S, OPTIMIZER_B = 12e-6, 15e-6, 30.0
+# Latency of one collective inside a domain and of an all-to-all.
+DOMAIN_LATENCY_S, ALL_TO_ALL_LATENCY_S = 12e-6, 15e-6
 # Share of a stage's time behind which gradients are reduced and weights gathered.
 DP_WINDOW, FSDP_WINDOW = 0.6, 0.9
 
@@ -276,7 +279,7 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
     dp_s, dp_b, dp_inside, weights, expert_weights = _data_parallel(model, plan, gpu, fit, m, slowest_s)
     shard = np.where(np.asarray(plan.zero) > 0, plan.replicas, 1.0)
     expert_shard = np.where(np.asarray(plan.zero) > 0, plan.expert_replicas, 1.0)
-    optimizer_s = (weights / shard + expert_weights / expert_shard) * OPTIMIZER_B / memory_b_s
+    optimizer_s = (weights / shard + expert_weights / expert_shard) * fit.optimizer_b / memory_b_s
 
     stage = m * n_all / plan.pp
     recompute_s = stage * recompute_layer_s
