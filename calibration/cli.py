@@ -1,5 +1,6 @@
 """``dcsim calibrate``."""
 
+import importlib
 import json
 import sys
 from collections.abc import Mapping
@@ -8,11 +9,18 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dcsim.catalog.hardware import transformer
 from dcsim.catalog.load import folder
+from dcsim.catalog.machines import read
 from dcsim.errors import UsageError
 from dcsim.registry import lookup, unknown
+
+from .shown import checked, shown
+
+# A held-out step of a GPU that is missed by more than this makes a profile unfit to plan on. [1]
+MOST_HELD_OUT = 0.25
 
 
 class RunByDefault(click.Group):
@@ -37,50 +45,72 @@ def calibrate() -> None:
 
 
 @calibrate.command()
-@click.option("--quick", is_flag=True, help="One session of small sizes: about half a minute on a processor.")
+@click.option("--quick", is_flag=True, help="One session of small sizes: about 45 s on two processors.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", show_default=True)
 @click.option(
     "--nproc", type=click.IntRange(1, 64), default=1, show_default=True, help="Ranks on this host, one a GPU."
 )
-@click.option("--kernels", default="", help="Names by commas; all if left out.")
+@click.option("--nnodes", type=click.IntRange(1, 4096), default=1, show_default=True, help="Hosts: prints their lines.")
+@click.option("--kernels", default="", help="Names by commas; all but soak and power_caps if left out.")
 @click.option("--sessions", type=click.IntRange(1, 20), help="Fresh groups of processes; 3, or 1 with --quick.")
-@click.option("--budget", default="600s", show_default=True, help="Most time of all sessions, as 120s.")
-@click.option("--meter", default="auto", show_default=True, help="auto, nvml, amdsmi, rapl or none.")
+@click.option("--budget", default="900s", show_default=True, help="Most time of all sessions, as 120s.")
+@click.option("--model", default="", help="Model of the catalog whose matrix products are measured besides cubes.")
+@click.option("--meter", default="auto", show_default=True, help="auto, nvml, amdsmi, rapl, csv or none.")
+@click.option("--meter-file", default="", help="File of an external meter: Unix seconds and watts, as CSV.")
+@click.option("--workdir", default="", help="Folder in which checkpoints are written and read; a temporary one.")
+@click.option("--soak", help="Also run one product for so long, as 600s, and see whether it keeps its rate.")
+@click.option("--power-limit-sweep", is_flag=True, help="Also measure under lower power limits; root alone, restored.")
+@click.option("--busy", is_flag=True, help="Measure although other processes compute on the GPU.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--with-hostname", is_flag=True, help="Write the host's name, not its hash.")
+@click.option("--no-report", is_flag=True, help="Leave out the HTML report beside the profile.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("machine.json"), show_default=True)
-def run(
-    quick: bool,
-    device: str,
-    nproc: int,
-    kernels: str,
-    sessions: int | None,
-    budget: str,
-    meter: str,
-    seed: int,
-    with_hostname: bool,
-    out: Path,
-) -> None:
+def run(quick: bool, device: str, nnodes: int, out: Path, **given: Any) -> None:
     """Run measurement kernels on this machine, fit its profile and write it.
 
-    Nothing of the machine is changed: no clock, limit or mode is touched.
+    Nothing of the machine is changed: no clock, limit or mode is touched, but for --power-limit-sweep.
     """
     try:
         from .device import choose
-        from .kernels import KERNELS
-        from .launch import Ask, measure
-        from .profile import profile, write
+        from .kernels import KERNELS, OPT_IN
+        from .launch import Ask, measure, several_hosts
+        from .profile import profile
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed; install dcsim[calibration]") from None
-    names = tuple(name.strip() for name in kernels.split(",") if name.strip()) or tuple(KERNELS)
+    names = tuple(name.strip() for name in given["kernels"].split(",") if name.strip()) or tuple(KERNELS)
     for name in names:
-        lookup(KERNELS, name, "kernel")
+        lookup(KERNELS | OPT_IN, name, "kernel")
+    if given["model"]:
+        transformer(given["model"])
+    names += ("soak",) if given["soak"] and "soak" not in names else ()
+    if given["power_limit_sweep"]:
+        names += _power_limits()
+    count = given["sessions"] or (1 if quick else 3)
+    ask = Ask(
+        device,
+        given["nproc"],
+        names,
+        count,
+        given["seed"],
+        quick,
+        _seconds(given["budget"]),
+        given["meter"],
+        given["meter_file"],
+        given["model"],
+        given["workdir"],
+        _seconds(given["soak"] or "600s", "--soak"),
+        given["busy"],
+    )
+    if nnodes > 1:
+        click.echo(f"# on each of {nnodes} hosts, with FIRST_HOST set to the name of one; the last line on that one")
+        for line in several_hosts(ask, nnodes):
+            click.echo(line)
+        return
     choose(device)
-    count = sessions or (1 if quick else 3)
-    ask = Ask(device, nproc, names, count, seed, quick, _seconds(budget), meter)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
+        TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
@@ -91,23 +121,56 @@ def run(
             done = session * len(names) + names.index(kernel)
             bar.update(task, description=f"session {session + 1} of {count}: {kernel}", completed=done)
 
-        body = profile(measure(ask, told), with_hostname=with_hostname)
+        sessions = measure(ask, told)
+    _finish(profile(sessions, with_hostname=given["with_hostname"], argv=_words()), out, given["no_report"])
+
+
+def _words() -> list[str]:
+    """The command as it was given, without the path of the program."""
+    return ["dcsim", *sys.argv[1:]]
+
+
+def _power_limits() -> tuple[str, ...]:
+    """Say what a sweep of power limits will do, or refuse it."""
+    from .power_limit import allowed, limits, plan
+
+    allowed()
+    of = limits(0)
+    click.echo(
+        f"power limits of the first GPU will be set to {', '.join(f'{watts:.0f}' for watts in plan(of))} W and then "
+        f"back to {of.now_w:.0f} W, also if this run is killed"
+    )
+    return ("power_caps",)
+
+
+def _finish(body: Mapping[str, Any], out: Path, no_report: bool) -> None:
+    """Write a profile and its report, and say what it holds."""
+    from .profile import write
+
     write(out, body)
     for line in shown(body):
         click.echo(line)
     click.echo(f"profile  {out}")
+    if not no_report:
+        click.echo(f"report   {_report(body, out.with_suffix('.html'))}")
 
 
-def _seconds(text: str) -> float:
+def _report(body: Mapping[str, Any], out: Path) -> Path:
+    """Write the report of a profile. Reports are reached by name, so that nothing here imports plotly."""
+    importlib.import_module("dcsim.reports.calibration_report").write(body, out)
+    return out
+
+
+def _seconds(text: str, option: str = "--budget") -> float:
     """A time such as 120s or 5m. [s]"""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1.0)
     try:
         value = float(number)
     except ValueError:
-        raise UsageError(f"--budget must be a time such as 120s or 5m, got '{text}'") from None
+        raise UsageError(f"{option} must be a time such as 120s or 5m, got '{text}'") from None
     if not 0 < value * unit < float("inf"):
-        raise UsageError(f"--budget must be above 0, got '{text}'")
+        raise UsageError(f"{option} must be above 0, got '{text}'")
     return value * unit
 
 
@@ -116,8 +179,6 @@ def _seconds(text: str) -> float:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone, without samples.")
 def show(path: Path, as_json: bool) -> None:
     """Print the parameters of the profile PATH, each with its interval, and what to know of them."""
-    from .profile import read
-
     body = read(path)
     if as_json:
         click.echo(json.dumps({name: value for name, value in body.items() if name != "sessions"}, indent=1))
@@ -126,41 +187,85 @@ def show(path: Path, as_json: bool) -> None:
         click.echo(line)
 
 
-def shown(body: Mapping[str, Any]) -> list[str]:
-    """A profile in lines: what it is of, its parameters, the held-out step, warnings."""
-    device = body["device"]
-    count = len(body["sessions"])
-    lines = [
-        f"{body['kind']} profile of {device['name']}: {device['ranks']} rank{'s' if device['ranks'] > 1 else ''}, "
-        f"{device['backend']}, {count} session{'s' if count > 1 else ''}{', quick' if body['quick'] else ''}",
-        f"{'':24}{'':>12}{'low':>12}{'high':>12}  {'interval':10}miss",
-    ]
-    for name, one in body["parameters"].items():
-        if one["value"] is None:
-            lines.append(f"{name:24}{'-':>12}  ({one['reason']})")
-            continue
-        miss = "" if one["max_rel_err"] is None else f"{100 * one['max_rel_err']:.0f} %"
-        numbers = "".join(f"{one[field]:>12.4g}" for field in ("value", "low", "high"))
-        lines.append(f"{name:24}{numbers}  {one['basis']:10}{miss:6}{one['unit']}")
-    for name, one in body["holdout"].items():
-        if one["rel_err"] is None:
-            lines.append(f"held out, {name}: - ({one['reason']})")
-        else:
-            lines.append(
-                f"held out, {name}: predicted {one['predicted_s']:.4g} s, measured {one['measured_s']:.4g} s, "
-                f"{100 * one['rel_err']:+.0f} %"
-            )
-    return [*lines, *(f"warning: {warning}" for warning in body["warnings"])]
+@calibrate.command()
+@click.argument("measurements", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--with-hostname", is_flag=True, help="Write the host's name, not its hash.")
+@click.option("--no-report", is_flag=True, help="Leave out the HTML report beside the profile.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("machine.json"), show_default=True)
+def fit(measurements: tuple[Path, ...], with_hostname: bool, no_report: bool, out: Path) -> None:
+    """Fit a profile from MEASUREMENTS: files of sessions, as several hosts write them, or the samples of profiles."""
+    from .profile import profile, sessions_of
+
+    sessions = [session for path in measurements for session in sessions_of(path)]
+    _finish(profile(sessions, with_hostname=with_hostname, argv=_words()), out, no_report)
+
+
+@calibrate.command("import")
+@click.argument("logs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--gpu", default="", help="Name of the GPU, where the logs do not tell it.")
+@click.option("--ranks", type=click.IntRange(2), help="Ranks of nccl-tests, where the log does not list them.")
+@click.option("--operation", default="", help="Operation of nccl-tests, where the log does not tell it.")
+@click.option("--no-report", is_flag=True, help="Leave out the HTML report beside the profile.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("machine.json"), show_default=True)
+def import_(logs: tuple[Path, ...], gpu: str, ranks: int | None, operation: str, no_report: bool, out: Path) -> None:
+    """Make a profile of LOGS that an operator already has.
+
+    Known are GPU power, utilisation and clocks of DCGM-exporter or Prometheus as CSV or Parquet, CSV of nvidia-smi
+    --query-gpu, nccl-tests output as text or JSON (-J), and MLPerf power logs.
+    """
+    from .logs import imported
+
+    body = imported(logs, gpu=gpu, ranks=ranks or 0, operation=operation, argv=_words())
+    _finish(body, out, no_report)
+
+
+@calibrate.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--against", default="reference", show_default=True, help="reference, or the path of another profile.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
+def check(path: Path, against: str, as_json: bool) -> None:
+    """Check the speed of the profile PATH against published figures of its GPU, and its ranks and links mutually.
+
+    Exits with 1 if anything is degraded, else 4 if nothing could be compared or it cannot be told, else 0.
+    """
+    from .check import against_published, among_ranks, exit_code
+    from .compare import compare as compared
+    from .compare import findings
+
+    body = read(path)
+    found = against_published(body) if against == "reference" else findings(compared(read(Path(against)), body))
+    found += among_ranks(body)
+    if as_json:
+        click.echo(json.dumps([vars(one) for one in found], indent=1))
+    else:
+        for line in checked(found):
+            click.echo(line)
+    raise SystemExit(exit_code(found))
+
+
+@calibrate.command("report")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Beside the profile if left out.")
+def report_(path: Path, out: Path | None) -> None:
+    """Write the HTML report of the profile PATH: fits and residuals, power by phase, roofline, collectives."""
+    click.echo(_report(read(path), out or path.with_suffix(".html")))
 
 
 @calibrate.command()
 @click.argument("path", type=click.Path(path_type=Path))
 def validate(path: Path) -> None:
-    """Check the profile PATH: schema, figures that can be, intervals, content unchanged. Exits with 2 on a fault."""
-    from .profile import read
+    """Check the profile PATH: schema, figures that can be, intervals, content unchanged, held-out training steps.
 
+    Exits with 2 on a fault, and with 1 if a held-out step is missed by more than the profile's own warning line.
+    """
     body = read(path)
+    missed = {name: one["rel_err"] for name, one in body["holdout"].items() if one["rel_err"] is not None}
     click.echo(f"{path}: {len(body['parameters'])} parameters, no fault")
+    for name, error in missed.items():
+        click.echo(f"held out, {name}: {100 * error:+.1f} %")
+    if body["kind"] == "measured" and any(abs(error) > MOST_HELD_OUT for error in missed.values()):
+        click.echo(f"a held-out step is missed by more than {MOST_HELD_OUT:.0%}: do not plan on this profile", err=True)
+        raise SystemExit(1)
 
 
 @calibrate.command()
@@ -175,7 +280,6 @@ def compare(first: Path, second: Path, rel: float, as_json: bool) -> None:
     """
     from .compare import compare as compared
     from .compare import exit_code
-    from .profile import read
 
     verdicts = compared(read(first), read(second), rel=rel)
     if as_json:

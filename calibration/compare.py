@@ -1,13 +1,15 @@
 """Two profiles, parameter by parameter: regressed, improved, equivalent, or not to be told."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scipy.stats import t as student
 
 from dcsim.errors import UsageError
+
+from .check import Finding
 
 # Degrees of freedom of a class's prior: alone, and where it moderates the spread of a few sessions.
 ALONE_FREEDOM, PRIOR_FREEDOM = 30.0, 4.0
@@ -118,3 +120,12 @@ def exit_code(verdicts: list[Verdict]) -> int:
     """1 if anything regressed, else 4 if anything cannot be told, else 0."""
     kinds = {one.verdict for one in verdicts}
     return 1 if "regressed" in kinds else 4 if "inconclusive" in kinds or not verdicts else 0
+
+
+def findings(verdicts: Sequence[Verdict]) -> list[Finding]:
+    """Verdicts as findings of a check of the second profile."""
+    known = {"regressed": "degraded", "improved": "pass", "equivalent": "pass", "inconclusive": "inconclusive"}
+    return [
+        Finding(one.name, one.ratio, 1.0, "of the other", known[one.verdict], f"{one.low:.3f} to {one.high:.3f}")
+        for one in verdicts
+    ]

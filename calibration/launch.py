@@ -73,7 +73,7 @@ class Ask:
 
 
 # Most time of one point by whether the run is quick. [s]
-POINT_S = {True: 0.3, False: 2.0}
+POINT_S = {True: 0.2, False: 2.0}
 
 
 def worker_words(ask: Ask, session: int, out: Path) -> list[str]:

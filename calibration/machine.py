@@ -159,6 +159,7 @@ def _curve_record(of: Curve, points: Sequence[Point]) -> dict[str, Any]:
     known = errors[np.isfinite(errors)]
     return {
         "form": of.form.name,
+        "unit": "s",
         "values": dict(of.values),
         "scores": {name: score for name, score in of.scores.items() if np.isfinite(score)},
         "max_rel_err": of.max_rel_err,
@@ -167,9 +168,9 @@ def _curve_record(of: Curve, points: Sequence[Point]) -> dict[str, Any]:
         "points": [
             {
                 "size": point.size,
-                "measured_s": float(measured),
-                "predicted_s": float(predicted),
-                "left_out_s": float(without) if np.isfinite(without) else None,
+                "measured": float(measured),
+                "predicted": float(predicted),
+                "left_out": float(without) if np.isfinite(without) else None,
                 "contended": point.contended,
             }
             for point, measured, predicted, without in zip(

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from dcsim import __version__
-from dcsim.catalog.machines import SCHEMA, identity
+from dcsim.catalog.machines import SCHEMA, identity, read
+from dcsim.errors import InputError, Problem, UsageError
 
 from .machine import Fitted, fit
-from .protocol import Point
+from .protocol import SESSION_SCHEMA, Point
 
 # Other work on more cores than this while measuring is told. [1]
 FOREIGN_CORES = 0.2
@@ -33,19 +34,70 @@ HELD_BACK_FRAC = 0.01
 def profile(
     sessions: Sequence[Mapping[str, Any]], *, with_hostname: bool = False, argv: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Profile of a machine from its sessions."""
-    found = fit(sessions)
+    """Profile of a machine from its sessions.
+
+    Raises
+    ------
+    UsageError
+        If the sessions are of different devices or numbers of ranks.
+    """
     first = sessions[0]
+    for other in sessions[1:]:
+        for name in ("kind", "name", "ranks"):
+            if other["device"][name] != first["device"][name]:
+                raise UsageError(
+                    f"the sessions are of different machines: device.{name} is {first['device'][name]!r} in one and "
+                    f"{other['device'][name]!r} in another"
+                )
+    found = fit(sessions)
     host = socket.gethostname()
+    return assembled(
+        found,
+        first,
+        # A processor shows that the suite works; it says nothing of a GPU.
+        kind="measured" if first["device"]["kind"] == "cuda" else "demonstration",
+        host=host if with_hostname else hashlib.sha256(host.encode()).hexdigest()[:12],
+        argv=list(argv),
+        warnings=_warnings(sessions, found),
+        sessions=sessions,
+    )
+
+
+def assembled(
+    found: Fitted,
+    first: Mapping[str, Any],
+    *,
+    kind: str,
+    host: str,
+    argv: Sequence[str],
+    warnings: Sequence[str],
+    sessions: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """A profile's body, with its id.
+
+    Parameters
+    ----------
+    found : Fitted
+        Parameters, curves and held-out steps.
+    first : mapping
+        The first session: device, software, environment, meter.
+    kind : str
+        ``measured``, ``demonstration`` or ``telemetry``.
+    host, argv
+        Name or digest of the host, and the words of the command.
+    warnings : sequence of str
+        What a reader must know.
+    sessions : sequence of mapping
+        What was measured, kept whole.
+    """
     body: dict[str, Any] = {
         "schema": SCHEMA,
-        # A processor shows that the suite works; it says nothing of a GPU.
-        "kind": "measured" if first["device"]["kind"] == "cuda" else "demonstration",
+        "kind": kind,
         "quick": bool(first["quick"]),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "dcsim": __version__,
         "argv": list(argv),
-        "host": host if with_hostname else hashlib.sha256(host.encode()).hexdigest()[:12],
+        "host": host,
         "device": first["device"],
         "software": first["software"],
         "environment": first.get("environment", {}),
@@ -56,7 +108,7 @@ def profile(
         "parameters": {name: asdict(one) for name, one in sorted(found.parameters.items())},
         "curves": found.curves,
         "holdout": found.holdout,
-        "warnings": _warnings(sessions, found),
+        "warnings": list(warnings),
         "sessions": [dict(session) for session in sessions],
     }
     return {"id": identity(body), **body}
@@ -66,7 +118,11 @@ def _warnings(sessions: Sequence[Mapping[str, Any]], found: Fitted) -> list[str]
     told = []
     if sessions[0]["device"]["kind"] != "cuda":
         told.append("a processor was measured: this profile shows that the suite works and says nothing of a GPU")
-    told += [f"{name}: {one.reason}" for name, one in sorted(found.parameters.items()) if one.value and one.reason]
+    doubts: dict[str, list[str]] = {}
+    for name, one in sorted(found.parameters.items()):
+        if one.value and one.reason:
+            doubts.setdefault(one.reason, []).append(name)
+    told += [f"{', '.join(names)}: {reason}" for reason, names in doubts.items()]
     if sessions[0]["meter"]["reason"]:
         told.append(f"no power: {sessions[0]['meter']['reason']}")
     if any(one.basis == "prior" for one in found.parameters.values()):
@@ -89,6 +145,30 @@ def _warnings(sessions: Sequence[Mapping[str, Any]], found: Fitted) -> list[str]
         if one["rel_err"] is not None and abs(one["rel_err"]) > 0.25:
             told.append(f"{name}: predicted {100 * one['rel_err']:+.0f} % off what was measured")
     return told
+
+
+def sessions_of(path: Path) -> list[dict[str, Any]]:
+    """Sessions of a file: one that a worker wrote, or all of a profile.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    InputError
+        If it is neither.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file of measurements")
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(str(path), [Problem(0, "", f"not JSON: {error}")]) from None
+    if isinstance(body, dict) and body.get("schema") == SESSION_SCHEMA:
+        return [body]
+    if isinstance(body, dict) and body.get("schema") == SCHEMA and body.get("kind") != "telemetry":
+        return list(read(path)["sessions"])
+    rule = f"is neither a session ('{SESSION_SCHEMA}') nor a measured profile ('{SCHEMA}')"
+    raise InputError(str(path), [Problem(0, "schema", rule)])
 
 
 def write(path: Path, body: Mapping[str, Any]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+# Form of a file of one session.
+SESSION_SCHEMA = "dcsim.session/1"
 # Warm-up: at least so many runs, until the median of five is within this share of the five before, for at most this
 # share of the point's budget.
 WARM_RUNS, WARM_WITHIN, WARM_SHARE = 3, 0.03, 0.5

@@ -27,9 +27,8 @@ from .kernels.common import Bench
 from .kernels.idle import bare_w
 from .kernels.levels import levels
 from .meters import Absent, Meter, open_meter
+from .protocol import SESSION_SCHEMA
 
-# Form of a file of one session.
-SCHEMA = "dcsim.session/1"
 # Linux: the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
 # Longest wait for another rank: beyond it the collective hangs. [s]
@@ -197,7 +196,7 @@ def _measure(asked: argparse.Namespace) -> int:
     names_of = _names(bench)
     if here.rank == 0:
         record = {
-            "schema": SCHEMA,
+            "schema": SESSION_SCHEMA,
             "session": asked.session,
             "started": start_s.isoformat(timespec="seconds"),
             "quick": asked.quick,

@@ -14,6 +14,7 @@ from . import (
     idle,
     memory,
     overlap,
+    power_caps,
     soak,
     training_step,
 )
@@ -33,4 +34,4 @@ KERNELS: dict[str, Callable[[Bench], list[Point]]] = {
     "checkpoint": checkpoint.run,
 }
 # Kernels that run only where they are asked for.
-OPT_IN: dict[str, Callable[[Bench], list[Point]]] = {"soak": soak.run}
+OPT_IN: dict[str, Callable[[Bench], list[Point]]] = {"soak": soak.run, "power_caps": power_caps.run}

@@ -7,7 +7,7 @@ from .common import Bench
 
 MIB = 2**20
 SIZES_B = {
-    ("cpu", True): (64 * MIB, 128 * MIB),
+    ("cpu", True): (48 * MIB, 96 * MIB),
     ("cpu", False): (64 * MIB, 128 * MIB, 256 * MIB),
     ("cuda", True): (256 * MIB, 1024 * MIB),
     ("cuda", False): (256 * MIB, 1024 * MIB, 4096 * MIB),
