@@ -131,7 +131,8 @@ def _curve_parameters(
             unit,
             kind,
             higher_is_better=better,
-            max_rel_err=whole.max_rel_err,
+            # As many points as parameters are met exactly, which says nothing.
+            max_rel_err=whole.max_rel_err if len(first) > whole.form.count else None,
             reason=reasons.get(key, ""),
         )
     found.curves[name] = _curve_record(whole, first)

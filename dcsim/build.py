@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dcsim.assets import Asset
 from dcsim.capacity import Capacity, SiteDesign
+from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, carbon_table
 from dcsim.catalog.weather import WeatherYear, weather
 from dcsim.climate import Climate, climate, design_hour
@@ -101,7 +102,13 @@ class Facility:
         }
 
 
-def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...], runs: tuple[Modelled, ...] = ()) -> Facility:
+def build(
+    loaded: Loaded,
+    used: Assumptions,
+    class_names: tuple[str, ...],
+    runs: tuple[Modelled, ...] = (),
+    of: Machine | None = None,
+) -> Facility:
     """Build the facility of a scenario.
 
     Parameters
@@ -114,6 +121,8 @@ def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...], runs:
         Workload classes of the jobs, in the order that jobs index them.
     runs : tuple of Modelled
         Training runs of known models.
+    of : Machine
+        What is known of the GPUs beyond the catalog.
 
     Raises
     ------
@@ -136,7 +145,7 @@ def build(loaded: Loaded, used: Assumptions, class_names: tuple[str, ...], runs:
     power = server_power(used, server)
     gpus = int(used.use("servers", "servers", server, "gpus"))
     rates = {
-        name: class_rate(name, model, loaded, used, CLASS_GPUS)
+        name: class_rate(name, model, loaded, used, CLASS_GPUS, of or Machine())
         for name, model in scenario.workload.class_models.items()
     }
     served = services(used, class_names, power, gpus, stated.cooling.supply_air_temp_c, runs, rates)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dcsim import runs
 from dcsim.build import Facility, build
+from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, job_table
 from dcsim.errors import UnknownNameError
@@ -20,7 +22,7 @@ from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, simulate
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
-from dcsim.workload.model_runs import modelled_runs
+from dcsim.workload.model_runs import machine_of, modelled_runs
 
 Progress = Callable[[str, float], None]
 
@@ -31,14 +33,22 @@ class Prepared:
 
     loaded: Loaded
     used: Assumptions
+    machine: Machine
     facility: Facility
     tariff: Tariff
     demand: Demand
     reliability: Reliability | None
 
 
-def prepare(loaded: Loaded) -> Prepared:
+def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     """Build the facility, read the tariff, and read or draw the jobs.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        A checked scenario.
+    draw : int
+        Draw of the calibration within its intervals; their middle if left out.
 
     Raises
     ------
@@ -49,12 +59,15 @@ def prepare(loaded: Loaded) -> Prepared:
     used = Assumptions(_catalog(loaded))
     check_names(loaded, used.catalog)
     tariff = Tariff.from_catalog(used, scenario.site.tariff)
-    modelled = modelled_runs(loaded, used)
-    facility = build(loaded, used, job_classes(loaded), modelled)
+    machine = machine_of(loaded)
+    if draw is not None:
+        machine = machine.drawn(scenario.plan.seed, draw)
+    modelled = modelled_runs(loaded, used, machine)
+    facility = build(loaded, used, job_classes(loaded), modelled, machine)
     leaf_gpus = facility.nodes_per_leaf * facility.gpus_per_server
     jobs = demand(loaded, facility.capacity_gpus, facility.horizon_s, used, modelled, leaf_gpus)
     rows = reliability_rows(loaded, used, modelled, facility.gpus_per_server)
-    return Prepared(loaded, used, facility, tariff, jobs, None if rows is None else Reliability(**rows))
+    return Prepared(loaded, used, machine, facility, tariff, jobs, None if rows is None else Reliability(**rows))
 
 
 def run(
@@ -62,23 +75,36 @@ def run(
     parent: Path,
     *,
     writers: Sequence[runs.Writer] = (),
+    draws: int = 0,
     progress: Progress = lambda step, done: None,
 ) -> Path:
-    """Run a scenario and write its run folder, ``parent/<name>-<hash8>``, which is returned."""
+    """Run a scenario and write its run folder, ``parent/<name>-<hash8>``, which is returned.
+
+    With *draws* the calibration is drawn within its intervals so many times, each draw is run whole on the same jobs
+    and failures, and every key figure gets the P10 and P90 of these runs.
+    """
     scenario = loaded.scenario
+    share = 0.9 / (1 + draws)
     progress("build", 0.0)
+    spread = [
+        _figures(prepare(loaded, draw), lambda step, done, i=draw: progress(f"draw {i + 1}", share * (i + done)))[0]  # type: ignore[misc]
+        for draw in range(draws)
+    ]
     ready = prepare(loaded)
     facility = ready.facility
-    intervals, jobs = _operate(ready, progress)
-    progress("cost", 0.85)
-    quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start)
-    ledger = cost(Books(scenario, facility.assets, quantities, ready.used))
-    figures = kpis(Results(scenario, intervals, jobs, ledger, facility.final.design_pue))
-    tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}
-    del intervals, jobs
+    figures, tables = _figures(ready, lambda step, done: progress(step, share * (draws + done)))
+    for name, figure in figures.items():
+        known = [draw[name]["value"] for draw in spread if draw[name]["value"] is not None]
+        if known and figure["value"] is not None:
+            figure["p10"], figure["p90"] = map(float, np.quantile(known, (0.1, 0.9)))
+            figure["draws"] = len(known)
     progress("write", 0.9)
     resolved: dict[str, Any] = scenario.model_dump(mode="json")
     inputs = {"catalog": digest(), f"weather {facility.weather.name}": facility.weather.sha256, **ready.demand.inputs}
+    if ready.machine.measured:
+        inputs[f"gpu_profile {ready.machine.name}"] = ready.machine.identity
+    if draws:
+        inputs["calibration draws"] = str(draws)
     return runs.write(
         parent,
         f"{scenario.name}-{runs.run_hash(resolved, inputs)}",
@@ -96,11 +122,27 @@ def run(
     )
 
 
+def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
+    """Simulate, account and cost: key figures, and the tables behind them."""
+    scenario = ready.loaded.scenario
+    intervals, jobs = _operate(ready, progress)
+    progress("cost", 0.95)
+    quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start)
+    ledger = cost(Books(scenario, ready.facility.assets, quantities, ready.used))
+    figures = kpis(Results(scenario, intervals, jobs, ledger, ready.facility.final.design_pue))
+    tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}
+    return figures, tables
+
+
 def _notes(ready: Prepared) -> list[str]:
     """What the reader of an answer should know of its inputs."""
     site = ready.loaded.scenario.site
     proxies = [f"proxy: {name} {getattr(site, name)}: {reason}" for name, reason in site.proxies.items()]
-    return [*proxies, *ready.facility.notes, *ready.demand.notes]
+    profile = list(ready.machine.notes)
+    workload = ready.loaded.scenario.workload
+    if ready.machine.name and not workload.runs and not workload.class_models:
+        profile.append("gpu_profile changes no figure here: the scenario has no runs of known models")
+    return [*proxies, *profile, *ready.facility.notes, *ready.demand.notes]
 
 
 def _operate(ready: Prepared, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -101,7 +101,7 @@ def services(
     A job that spans several groups of leaves runs at the ratio of its class's step times, else at ``multi_leaf_rate``
     of its speed (1 where the catalog has none), because its GPUs wait for the network longer; the wait is added to its
     stall share and its power falls with it. A model run computes for its duty at the mean intensity of published runs,
-    and draws the fitted share of that while it waits.
+    and draws the fitted share of that while it waits; both are those of a profile where it measured power by phase.
     """
 
     def column(parameter: str) -> Floats:
@@ -127,8 +127,9 @@ def services(
         duties = np.array([[run.duty_frac[0], *run.duty_frac] for run in runs])
         work_rate = np.concatenate([work_rate, of_runs])
         stall_frac = np.concatenate([stall_frac, 1.0 - duties])
-        duty = np.concatenate([duty, np.full(len(runs), fit["intensity"])])
-        waiting = np.concatenate([waiting, np.full((len(runs), 1), fit["stall_power_frac"])])
+        powers = np.array([run.power or (fit["intensity"], fit["stall_power_frac"]) for run in runs])
+        duty = np.concatenate([duty, powers[:, 0]])
+        waiting = np.concatenate([waiting, powers[:, 1:]])
     electronics = electronics_w(power, duty[:, None], stall_frac, stall_power_frac=waiting)
     fans = fan_w(power, electronics, inlet_c)
     idle = electronics_w(power, 0.0)

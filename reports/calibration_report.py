@@ -137,7 +137,8 @@ def roofline(body: Body) -> Chart | None:
     return Chart(
         f"Work of fewer than {ridge:.0f} operations a byte is bound by memory at {memory / 1e9:.4g} GB/s",
         figure,
-        f"Bytes are those of each matrix once; {above} products above the slope found theirs in a cache.",
+        "Bytes are those of each matrix once."
+        + (f" {above} products above the slope found theirs in a cache." if above else ""),
     )
 
 
@@ -204,6 +205,8 @@ def residuals(body: Body) -> Chart | None:
     figure = go.Figure()
     worst, where = 0.0, ""
     for name, of in curves.items():
+        if len(of["points"]) < 2:
+            continue  # met exactly
         errors = [100.0 * (point["predicted"] / point["measured"] - 1.0) for point in of["points"]]
         figure.add_trace(
             go.Box(
@@ -273,7 +276,7 @@ def steps(body: Body) -> Chart | None:
     for colour, part in zip(COLOURS, parts, strict=False):
         figure.add_trace(
             go.Bar(
-                x=[f"{name}<br>predicted" for name in names],
+                x=[f"{_short(name)}<br>predicted" for name in names],
                 y=[1e3 * known[name]["parts_s"][part] for name in names],
                 name=part,
                 marker={"color": colour},
@@ -281,14 +284,14 @@ def steps(body: Body) -> Chart | None:
         )
     figure.add_trace(
         go.Bar(
-            x=[f"{name}<br>measured" for name in names],
+            x=[f"{_short(name)}<br>measured" for name in names],
             y=[1e3 * known[name]["measured_s"] for name in names],
             name="measured",
             marker={"color": GREY},
         )
     )
     figure.update_layout(barmode="stack")
-    order = [f"{name}<br>{what}" for name in names for what in ("predicted", "measured")]
+    order = [f"{_short(name)}<br>{what}" for name in names for what in ("predicted", "measured")]
     figure.update_xaxes(categoryorder="array", categoryarray=order)
     figure.update_yaxes(title="time of a step [ms]")
     errors = [one["rel_err"] for one in known.values()]
@@ -298,6 +301,12 @@ def steps(body: Body) -> Chart | None:
         "Predicted from matrix products, attention, element-wise passes and an all-reduce alone; the gap is the "
         "profile's model error.",
     )
+
+
+def _short(name: str) -> str:
+    """Name of a step for an axis: model, data type, and whether ranks exchanged gradients."""
+    kind, model, dtype = name.split(".")
+    return f"{model} {dtype}" + ("" if kind == "training_step" else ", no exchange")
 
 
 FIGURES = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dcsim.catalog.load import catalog
 from dcsim.catalog.profiles import DTYPE_EFF
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.physics.parallel import Gpu
@@ -17,7 +18,14 @@ SCHEMA = "dcsim.machine/2"
 # A cross-check: no figure of a machine lies outside these, whatever it is.
 BOUNDS = {"FLOP/s": (1e6, 1e17), "B/s": (1e3, 1e14), "s": (1e-9, 10.0), "W": (0.1, 1e5), "1/s": (1e3, 1e16)}
 # Measured figures may pass a data sheet by so much: in-switch reduction makes a bus bandwidth higher than its wires.
-ABOVE_SHEET, ABOVE_WIRE = 1.02, 1.35
+ABOVE_SHEET, ABOVE_WIRE = 1.05, 1.35
+# Data sheet figures that measured ones are held against: parameter, the catalog's row, and what it may be passed by.
+SHEET = (
+    ("gemm.bf16.flop_s", "bf16_dense_flop_s", ABOVE_SHEET),
+    ("copy.b_s", "memory_bandwidth_b_s", ABOVE_SHEET),
+    ("triad.b_s", "memory_bandwidth_b_s", ABOVE_SHEET),
+    ("all_reduce.node.bus_b_s", "domain_b_s", ABOVE_WIRE),
+)
 
 
 def identity(body: Mapping[str, Any]) -> str:
@@ -62,6 +70,21 @@ def problems(body: Any) -> list[Problem]:
         faults.append(Problem(0, "id", "is not that of the content: the file was changed after it was written"))
     for name, one in parameters.items():
         faults += [Problem(0, f"parameters.{name}", fault) for fault in _faults(one)]
+    return faults or _above_sheet(body)
+
+
+def _above_sheet(body: Mapping[str, Any]) -> list[Problem]:
+    """Rates above what the data sheet of the same GPU allows."""
+    key = catalog().resolve("gpus", str(body["device"]["name"]))
+    if key not in catalog().keys("gpus"):
+        return []
+    sheet = catalog().part("gpus", key)
+    faults = []
+    for name, row, factor in SHEET:
+        value = (body["parameters"].get(name) or {}).get("value")
+        if value is not None and row in sheet and value > factor * sheet[row].value:
+            rule = f"{value:.4g} is above the {sheet[row].value:.4g} {sheet[row].unit} of the data sheet of {key}"
+            faults.append(Problem(0, f"parameters.{name}", rule))
     return faults
 
 
@@ -122,15 +145,12 @@ def hardware(of: Mapping[str, float | None], part: Gpu, fit: Calibration, dtype:
     if core is not None and exponentials is not None:
         changes |= {"attention_eff": core / part.matmul16_flop_s, "softmax_cost": 1.0}
         sizes["exp_per_s"] = exponentials
-    for name, field, sheet in (
+    for name, efficiency, rate in (
         ("copy.b_s", "memory_eff", part.memory_b_s),
         ("all_reduce.node.bus_b_s", "domain_eff", part.domain_b_s),
         ("all_reduce.network.bus_b_s", "network_eff", part.network_b_s),
     ):
         known = of.get(name)
         if known is not None:
-            changes[field] = known / sheet
-    exposed = of.get("overlap.exposed_frac")
-    if exposed is not None:
-        changes["dp_exposed"] = exposed
+            changes[efficiency] = known / rate
     return replace(part, **sizes), replace(fit, **changes)

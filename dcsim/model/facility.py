@@ -111,6 +111,11 @@ class Facility(Stated):
         default=None,
         description="power per server on which feeds and plant are sized; the catalog's peak if absent [kW]",
     )
+    gpu_profile: Text | None = Field(
+        default=None,
+        description="how fast its GPUs are: a profile that `dcsim calibrate` wrote, as a path relative to the scenario "
+        "file, or the name of a fitted one; the nearest fitted one if absent",
+    )
     racks: Racks
     fabric: Fabric = Fabric()
     power: PowerChain = PowerChain()

@@ -31,9 +31,22 @@ Function = TypeVar("Function", bound=Callable[..., Any])
     help="Folder in which the run folder is written.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random draw, instead of the scenario's.")
+@click.option(
+    "--calibration-draws",
+    type=click.IntRange(2, 1000),
+    help="Also run so many draws of the calibration within its intervals: every figure gets P10 and P90.",
+)
 @click.option("--no-report", is_flag=True, help="Leave out the HTML report.")
 @click.option("--quiet", is_flag=True, help="Print the run folder alone.")
-def run(source: str, sets: tuple[str, ...], out: Path, seed: int | None, no_report: bool, quiet: bool) -> None:
+def run(
+    source: str,
+    sets: tuple[str, ...],
+    out: Path,
+    seed: int | None,
+    calibration_draws: int | None,
+    no_report: bool,
+    quiet: bool,
+) -> None:
     """Simulate SCENARIO and write a run folder.
 
     SCENARIO is the path of a YAML file or the name of a shipped scenario (`dcsim scenario list`).
@@ -56,6 +69,7 @@ def run(source: str, sets: tuple[str, ...], out: Path, seed: int | None, no_repo
             loaded,
             out,
             writers=writers,
+            draws=calibration_draws or 0,
             progress=lambda step, done: bar.update(task, description=step, completed=done),
         )
     if quiet:
@@ -82,7 +96,8 @@ def summary(result: runs.Run) -> list[str]:
     for name, kpi in result.kpis.items():
         value = "-" if kpi["value"] is None else _number(kpi["value"])
         reason = f"  ({kpi['reason']})" if kpi["value"] is None else ""
-        lines.append(f"{name:24}{value:>16}  {kpi['unit']}{reason}")
+        between = f"  {_number(kpi['p10'])} to {_number(kpi['p90'])} (P10 to P90)" if "p10" in kpi else ""
+        lines.append(f"{name:24}{value:>16}  {kpi['unit']}{between}{reason}")
     lines.extend(["", *(f"note: {note}" for note in result.findings["notes"]), ""])
     return lines
 

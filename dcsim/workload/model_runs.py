@@ -1,13 +1,16 @@
 """Training runs of known models: the plan that they take, and their step time and duty where they land."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dcsim.catalog.gpu_profile import Machine, machine
 from dcsim.catalog.hardware import gpu, server_gpu, transformer
 from dcsim.catalog.load import Assumptions
-from dcsim.catalog.profiles import Profile, nearest, profiles
-from dcsim.errors import RangeError, UnknownNameError
+from dcsim.catalog.machines import hardware
+from dcsim.catalog.profiles import estimate, nearest, profiles
+from dcsim.errors import RangeError, UnknownNameError, UsageError
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import ModelRun
@@ -15,7 +18,6 @@ from dcsim.physics.parallel import Gpu, Plan
 from dcsim.physics.plans import candidates, search, usual_batch
 from dcsim.physics.reliability import checkpoint_b, checkpoint_stall_s, time_to_failure_s, young_interval_s
 from dcsim.physics.training import step
-from dcsim.physics.transformer import Transformer
 
 # Spans that are told apart: a run within one group of leaves, and one over several.
 SPANS = 2
@@ -41,6 +43,8 @@ class Modelled:
         Step time [s] and duty [1] within one group of leaves and over several.
     params : float
         Weights. [1]
+    power : tuple of float or None
+        Share of the power range while computing, and while waiting over that, where a profile measured them. [1]
     """
 
     name: str
@@ -51,6 +55,7 @@ class Modelled:
     step_s: tuple[float, ...]
     duty_frac: tuple[float, ...]
     params: float
+    power: tuple[float, float] | None = None
 
     def run_s(self, span: int) -> float:
         """Time of the whole run without failures. [s]"""
@@ -77,20 +82,35 @@ def _links(loaded: Loaded, used: Assumptions, key: str, dtype: str) -> Gpu:
     return replace(gpu(key, dtype, PROFILE_NETWORK), network_b_s=per_gpu * port_b_s)
 
 
-def _over_spans(
-    model: Transformer, plan: Plan, part: Gpu, profile: Profile, dtype: str, oversubscription: float
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Step time [s] and duty [1] within one group of leaves, and over several that share oversubscribed links."""
-    fit = profile.calibration(dtype)
-    steps = [
-        step(model, plan, replace(part, network_b_s=part.network_b_s / factor), fit)
-        for factor in (1.0, oversubscription)
-    ]
-    return tuple(float(one.step_s) for one in steps), tuple(float(one.duty_frac) for one in steps)
+def machine_of(loaded: Loaded) -> Machine:
+    """What the scenario's ``facility.gpu_profile`` says of its GPUs; an empty one where it states none.
+
+    Raises
+    ------
+    InputError
+        If there is no such profile, it is not sound, or it is of another GPU; the place in the scenario is named.
+    """
+    facility = loaded.scenario.facility
+    if facility.gpu_profile is None:
+        return Machine()
+    place = ("facility", "gpu_profile")
+    try:
+        return machine(facility.gpu_profile, lambda: loaded.file(place), server_gpu(facility.server))
+    except UsageError as error:
+        raise loaded.fault(place, str(error)) from None
 
 
-def modelled(run: ModelRun, loaded: Loaded, used: Assumptions) -> Modelled:
+def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine) -> Modelled:
     """Plan a run on the scenario's servers and network.
+
+    Parameters
+    ----------
+    run : ModelRun
+    loaded, used
+        Scenario and catalog.
+    of : Machine
+        What is known of its GPUs, or a draw of it. The plan is chosen in the middle of every interval, as a planner
+        would; a draw changes how fast that plan runs.
 
     Raises
     ------
@@ -99,33 +119,53 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions) -> Modelled:
     """
     facility = loaded.scenario.facility
     key = server_gpu(facility.server)
-    model, part = transformer(run.model), _links(loaded, used, key, run.dtype)
+    model, sheet = transformer(run.model), _links(loaded, used, key, run.dtype)
     moe = bool(float(model.experts) > 0)
-    profile = nearest(profiles(), gpu=key, dtype=run.dtype, stack=run.stack, network=PROFILE_NETWORK, moe=moe)
+    profile = of.shipped or nearest(
+        profiles(), gpu=key, dtype=run.dtype, stack=run.stack, network=PROFILE_NETWORK, moe=moe
+    )
+    fitted = profile.calibration(run.dtype)
+    middle = machine_of(loaded) if of.draw is not None else of
     batch = float(run.global_batch or usual_batch(run.gpus, run.seq))
-    some = candidates(model, [float(run.gpus)], part, global_batch=[batch], seq=float(run.seq))
-    found = search(model, some, part, profile.calibration(run.dtype))
+    some = candidates(model, [float(run.gpus)], sheet, global_batch=[batch], seq=float(run.seq))
+    found = search(model, some, *hardware(middle.values, sheet, fitted, run.dtype))
     plan = some.take(found.best)
-    step_s, duty = _over_spans(model, plan, part, profile, run.dtype, facility.fabric.oversubscription)
+    part, fit = hardware(of.values, sheet, fitted, run.dtype)
+    steps = [
+        step(model, plan, replace(part, network_b_s=part.network_b_s / factor), fit)
+        for factor in (1.0, facility.fabric.oversubscription)
+    ]
+    if of.measured:
+        log_sd = math.hypot(of.model_log_sd, profile.scatter)
+    else:
+        log_sd = float(estimate(profile, model, plan, sheet, dtype=run.dtype, stack=run.stack).log_sd)
+    factor = of.step_factor(profile.key, log_sd)
+    one = steps[0]
+    parts_s = {
+        "products": float(one.gemm_s + one.output_s),
+        "attention": float(one.attention_s),
+        "passes": float(one.elementwise_s + one.optimizer_s),
+    }
     return Modelled(
         name=run.name,
         model=run.model,
-        profile=profile.key,
+        profile=f"{of.name} on {profile.key}" if of.measured else profile.key,
         plan=plan,
         steps=float(np.ceil(run.tokens / (batch * run.seq))),
-        step_s=step_s,
-        duty_frac=duty,
+        step_s=tuple(factor * float(one.step_s) for one in steps),
+        duty_frac=tuple(float(one.duty_frac) for one in steps),
         params=float(model.params()),
+        power=of.power(run.dtype, parts_s) if of.measured else None,
     )
 
 
-def modelled_runs(loaded: Loaded, used: Assumptions) -> tuple[Modelled, ...]:
+def modelled_runs(loaded: Loaded, used: Assumptions, of: Machine) -> tuple[Modelled, ...]:
     """All runs of a scenario; faults name their place."""
     out: list[Modelled] = []
     faults: list[tuple[Place, str]] = []
     for index, run in enumerate(loaded.scenario.workload.runs):
         try:
-            out.append(modelled(run, loaded, used))
+            out.append(modelled(run, loaded, used, of))
         except (UnknownNameError, RangeError) as error:
             faults.append((("workload", "runs", index), str(error)))
     if faults:
@@ -133,10 +173,10 @@ def modelled_runs(loaded: Loaded, used: Assumptions) -> tuple[Modelled, ...]:
     return tuple(out)
 
 
-def class_rate(name: str, model: str, loaded: Loaded, used: Assumptions, gpus: int) -> float:
+def class_rate(name: str, model: str, loaded: Loaded, used: Assumptions, gpus: int, of: Machine) -> float:
     """Speed of a class's jobs over several groups of leaves, over that within one, by its model's step times. [1]"""
     run = ModelRun(name=name, model=model, gpus=gpus, tokens=1e12)
-    found = modelled(run, loaded, used)
+    found = modelled(run, loaded, used, of)
     return found.step_s[0] / found.step_s[1]
 
 
