@@ -74,6 +74,7 @@ def run(quick: bool, device: str, nnodes: int, out: Path, **given: Any) -> None:
         from .device import choose
         from .kernels import KERNELS, OPT_IN
         from .launch import Ask, measure, several_hosts
+        from .meters import open_meter
         from .profile import profile
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed; install dcsim[calibration]") from None
@@ -107,6 +108,8 @@ def run(quick: bool, device: str, nnodes: int, out: Path, **given: Any) -> None:
             click.echo(line)
         return
     choose(device)
+    if given["meter_file"]:
+        open_meter("csv", device=device, file=Path(given["meter_file"]))
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -278,15 +281,18 @@ def compare(first: Path, second: Path, rel: float, as_json: bool) -> None:
 
     Exits with 1 if anything regressed, else 4 if anything cannot be told, else 0.
     """
+    from .compare import changed, exit_code
     from .compare import compare as compared
-    from .compare import exit_code
 
-    verdicts = compared(read(first), read(second), rel=rel)
+    one, other = read(first), read(second)
+    verdicts = compared(one, other, rel=rel)
     if as_json:
-        click.echo(json.dumps([vars(one) for one in verdicts], indent=1))
+        click.echo(json.dumps([vars(of) for of in verdicts], indent=1))
     else:
-        for one in verdicts:
-            click.echo(f"{one.name:24}{one.ratio:>8.3f}  ({one.low:.3f} to {one.high:.3f})  {one.verdict}")
+        for line in changed(one, other):
+            click.echo(f"differs  {line}")
+        for of in verdicts:
+            click.echo(f"{of.name:34}{of.ratio:>8.3f}  ({of.low:.3f} to {of.high:.3f})  {of.verdict}")
     raise SystemExit(exit_code(verdicts))
 
 

@@ -15,6 +15,10 @@ from .check import Finding
 ALONE_FREEDOM, PRIOR_FREEDOM = 30.0, 4.0
 
 
+# What differs between any two runs and explains nothing.
+CHANGING = ("temperature_c", "clock_mhz", "clock_reasons", "by_rank")
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One parameter of two profiles.
@@ -25,7 +29,7 @@ class Verdict:
     ratio : float
         Second over first. [1]
     low, high : float
-        Interval of that ratio at the corrected level. [1]
+        Interval of that ratio. [1]
     verdict : str
         ``regressed``, ``improved``, ``equivalent`` or ``inconclusive``.
     """
@@ -35,6 +39,18 @@ class Verdict:
     low: float
     high: float
     verdict: str
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """Difference of the logarithms of one parameter: itself, its standard error, degrees of freedom, chance."""
+
+    name: str
+    value: float
+    error: float
+    freedom: float
+    chance: float
+    higher_is_better: bool
 
 
 def compare(
@@ -49,7 +65,7 @@ def compare(
     rel : float
         Change that does not matter. [1]
     alpha : float
-        Chance of any false alarm over all parameters. [1]
+        Share of false alarms among the alarms; where nothing changed, the chance of any. [1]
 
     Raises
     ------
@@ -58,11 +74,15 @@ def compare(
 
     Notes
     -----
-    The difference of logarithms has a Welch interval at ``alpha`` over the number of parameters. Where sessions of a
-    side differ by no more than the kernel's class usually does, its prior moderates their spread, since three may agree
-    by chance: :math:`s'^2 = (d s^2 + d_0 s_0^2) / (d + d_0)` of d and d0 degrees of freedom. Where they differ by more,
-    the machine is unlike its class and its own spread alone counts. Regressed or improved where the interval excludes 1
-    and the ratio differs by more than ``rel``; equivalent where it lies within ``rel``; else inconclusive.
+    The difference of logarithms has a Welch interval. Where sessions of a side differ by no more than the kernel's
+    class usually does, its prior moderates their spread, since three may agree by chance:
+    :math:`s'^2 = (d s^2 + d_0 s_0^2) / (d + d_0)` of d and d0 degrees of freedom. Where they differ by more, the
+    machine is unlike its class and its own spread alone counts. Regressed or improved where the difference stands out
+    among all parameters and exceeds ``rel``; equivalent where its interval lies within ``rel``; else inconclusive.
+
+    References
+    ----------
+    .. [1] Y. Benjamini, Y. Hochberg, "Controlling the false discovery rate," J. R. Stat. Soc. B 57 (1995).
     """
     for field in ("kind", "ranks"):
         one, other = first["device"][field], second["device"][field]
@@ -70,39 +90,58 @@ def compare(
             raise UsageError(
                 f"device.{field} is {one!r} in one profile and {other!r} in the other; they do not compare"
             )
-    common = [
-        name
+    found = [
+        _difference(name, one, second["parameters"][name], same=first["id"] == second["id"])
         for name, one in first["parameters"].items()
-        if one["value"] is not None and (second["parameters"].get(name) or {"value": None})["value"] is not None
+        if one["value"] and (second["parameters"].get(name) or {"value": None})["value"]
     ]
-    same = first["id"] == second["id"]
-    return [
-        _verdict(name, first["parameters"][name], second["parameters"][name], rel, alpha / len(common), same)
-        for name in common
-    ]
+    alarms = _alarms(found, alpha)
+    return [_verdict(one, rel, alpha, stands_out=one.name in alarms) for one in found]
 
 
-def _verdict(
-    name: str, one: Mapping[str, Any], other: Mapping[str, Any], rel: float, alpha: float, same: bool
-) -> Verdict:
-    difference = math.log(other["value"] / one["value"])
+def changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """What differs between two profiles besides their figures: driver, versions, power limit, settings."""
+    lines = []
+    for part in ("software", "environment", "meter", "device"):
+        one, other = first.get(part, {}), second.get(part, {})
+        for name in sorted(set(one) | set(other)):
+            if name in CHANGING or one.get(name) == other.get(name):
+                continue
+            lines.append(f"{part}.{name}: {one.get(name)} in one, {other.get(name)} in the other")
+    return lines
+
+
+def _difference(name: str, one: Mapping[str, Any], other: Mapping[str, Any], *, same: bool) -> _Difference:
+    value = math.log(other["value"] / one["value"])
     parts = [_spread(side) for side in (one, other)]
     variance = sum(part for part, _ in parts)
+    better = bool(one["higher_is_better"])
     if same or variance == 0.0:
-        reach = 0.0
-    else:
-        freedom = variance**2 / sum(part**2 / free for part, free in parts)
-        reach = float(student.ppf(1.0 - alpha / 2.0, freedom)) * math.sqrt(variance)
-    low, high = difference - reach, difference + reach
+        return _Difference(name, value, 0.0, ALONE_FREEDOM, 0.0 if value else 1.0, better)
+    freedom = variance**2 / sum(part**2 / free for part, free in parts)
+    error = math.sqrt(variance)
+    return _Difference(name, value, error, freedom, float(2.0 * student.sf(abs(value) / error, freedom)), better)
+
+
+def _alarms(found: Sequence[_Difference], alpha: float) -> set[str]:
+    """Parameters whose differences stand out among all, by Benjamini and Hochberg."""
+    ordered = sorted(found, key=lambda one: one.chance)
+    passed = [rank for rank, one in enumerate(ordered, 1) if one.chance <= alpha * rank / len(ordered)]
+    return {one.name for one in ordered[: max(passed, default=0)]}
+
+
+def _verdict(of: _Difference, rel: float, alpha: float, *, stands_out: bool) -> Verdict:
+    reach = float(student.ppf(1.0 - alpha / 2.0, of.freedom)) * of.error
+    low, high = of.value - reach, of.value + reach
     margin = math.log1p(rel)
-    worse = -difference if one["higher_is_better"] else difference
-    if (low > 0.0 or high < 0.0) and abs(difference) > margin:
+    worse = -of.value if of.higher_is_better else of.value
+    if stands_out and abs(of.value) > margin:
         verdict = "regressed" if worse > 0.0 else "improved"
     elif -margin <= low and high <= margin:
         verdict = "equivalent"
     else:
         verdict = "inconclusive"
-    return Verdict(name, math.exp(difference), math.exp(low), math.exp(high), verdict)
+    return Verdict(of.name, math.exp(of.value), math.exp(low), math.exp(high), verdict)
 
 
 def _spread(side: Mapping[str, Any]) -> tuple[float, float]:

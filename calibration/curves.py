@@ -26,6 +26,8 @@ RAMP_EXPONENT = 0.5
 NOISE = 0.05
 # A parameter whose posterior is wider than this share of its prior is not told by the samples. [1]
 LITTLE_TOLD = 0.7
+# Difference of the criterion that is strong evidence for the better form (Kass and Raftery, 1995).
+STRONG = 6.0
 # Least points of a stretch of a segmented form.
 LEAST_POINTS = 4
 # A layer's element-wise passes with their backward cost 2.5 times those forward, see :func:`physics.training.step`.
@@ -189,7 +191,12 @@ def _collective_forms(factor: float, count: int) -> list[Form]:
 
 
 def _segmented(factor: float, stretches: int) -> Form:
-    """A line for each stretch of sizes, by relative least squares; cuts where the squares are least."""
+    """A line for each stretch of sizes, by relative least squares; cuts where the squares are least.
+
+    Counting change points by more than one parameter each follows N. R. Zhang and D. O. Siegmund, "A modified Bayes
+    information criterion with applications to the analysis of comparative genomic hybridization data," Biometrics 63
+    (2007).
+    """
 
     def line(size: Floats, measured: Floats) -> tuple[float, float, float]:
         found, rest = nnls(np.column_stack([1.0 / measured, factor * size / measured]), np.ones(len(size)))
@@ -227,7 +234,8 @@ def _segmented(factor: float, stretches: int) -> Form:
             )
         )
 
-    return Form(f"{stretches} segments", 3 * stretches - 1, fit, model)
+    # A cut is chosen among all sizes, so it counts twice: once would prefer segments of mere noise.
+    return Form(f"{stretches} segments", 4 * stretches - 2, fit, model)
 
 
 def forms_of(points: Sequence[Point]) -> list[Form]:
@@ -240,7 +248,7 @@ def forms_of(points: Sequence[Point]) -> list[Form]:
 
 
 def curve(points: Sequence[Point], times_s: Sequence[float] | None = None, *, left_out: bool = True) -> Curve:
-    """Fit a kernel's times; of several forms the one of the least Bayesian information criterion.
+    """Fit a kernel's times; of several forms the simplest whose Bayesian information criterion is near the least.
 
     Parameters
     ----------
@@ -255,7 +263,9 @@ def curve(points: Sequence[Point], times_s: Sequence[float] | None = None, *, le
     of = columns(points)
     fitted = {form.name: (form, form.fit(of, measured)) for form in forms_of(points)}
     scores = {name: _criterion(form, form.model(v, of), measured) for name, (form, (v, _)) in fitted.items()}
-    form, (values, untold) = fitted[min(scores, key=lambda name: scores[name])]
+    least = min(scores.values())
+    # Forms come from the simplest on; one that is nearly as likely as the best is kept.
+    form, (values, untold) = fitted[next(name for name in fitted if scores[name] <= least + STRONG)]
     return Curve(
         form,
         values,

@@ -168,14 +168,37 @@ def _group(words: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a whole group: ask, wait, and then make it."""
+    """End a group and all that came of it: ask, wait, and then make it.
+
+    torchrun puts its ranks in sessions of their own, so the group alone would leave one that hangs.
+    """
+    ranks = _descendants(process.pid)
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(PATIENCE_S)
+    for pid in ranks:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Processes that a process started, and those that they did."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        # A name may hold spaces and brackets; the parent is the second word after the last bracket.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found, line = [], [pid]
+    while line:
+        above = line.pop()
+        below = [child for child, parent in parents.items() if parent == above]
+        found += below
+        line += below
+    return found
 
 
 def _watch(

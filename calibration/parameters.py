@@ -108,7 +108,7 @@ def over_sessions(
         log_sd, basis, reach = prior, "prior", 1.96
     half = math.hypot(reach * log_sd / math.sqrt(n), 1.96 * systematic)
     value = float(np.exp(logs.mean()))
-    if not reason and max_rel_err is not None and max_rel_err > MOST_MISS:
+    if max_rel_err is not None and max_rel_err > MOST_MISS:
         reason = f"the fitted curve misses a point by {100 * max_rel_err:.0f} %"
     return Parameter(
         value,

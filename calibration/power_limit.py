@@ -134,7 +134,8 @@ def main(words: Sequence[str]) -> int:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.read()
-    set_limit(which, float(words[1]))
+    if limits(which).now_w != float(words[1]):
+        set_limit(which, float(words[1]))
     return 0
 
 

@@ -85,6 +85,8 @@ def main() -> int:
     parser.add_argument("--busy", action="store_true")
     asked = parser.parse_args()
     die_with_parent(signal.SIGKILL)
+    if os.getppid() == 1 and "TORCHELASTIC_RUN_ID" in os.environ:
+        return 3  # the launcher ended while this rank was starting
     try:
         return _measure(asked)
     except DcsimError as error:

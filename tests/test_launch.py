@@ -10,7 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from dcsim.calibration.profile import read
+from dcsim.calibration.launch import Ask, several_hosts
+
+from dcsim.catalog.machines import read
 
 pytest.importorskip("torch")
 DCSIM = str(Path(sys.executable).with_name("dcsim"))
@@ -50,11 +52,22 @@ def test_a_quick_run_on_two_ranks_gives_a_whole_profile(tmp_path):
     assert process.returncode == 0, errors
     body = read(out)
     assert (body["kind"], body["quick"], body["device"]["ranks"]) == ("demonstration", True, 2)
-    assert all(one["value"] is not None for one in body["parameters"].values())
-    assert all(one["rel_err"] is not None for one in body["holdout"].values())
+    absent = {name: one["reason"] for name, one in body["parameters"].items() if one["value"] is None}
+    assert all(reason for reason in absent.values())
+    assert {name.split(".")[0] for name in absent} <= {"power", "host_to_device", "device_to_host", "soak"}
+    predicted = {name for name, one in body["holdout"].items() if one["rel_err"] is not None}
+    assert predicted == {f"training_step{alone}.gpt.{d}" for alone in ("", "_alone") for d in ("fp32", "bf16")}
     assert body["meter"]["reason"] or body["meter"]["source"] == "rapl"
+    assert {one["basis"] for one in body["parameters"].values() if one["value"]} == {"prior"}
+    assert body["environment"]["GLOO_SOCKET_IFNAME"] == "lo"
+    assert "residuals" in out.with_suffix(".html").read_text()
+    # The samples in a profile are enough to fit it again.
+    again = tmp_path / "again.json"
+    subprocess.run([DCSIM, "calibrate", "fit", str(out), "--out", str(again), "--no-report"], check=True, timeout=120)
+    assert read(again)["parameters"] == body["parameters"]
     # Larger messages take longer, within the noise of two ranks on shared processors.
-    sweep = sorted((p["size"]["size_b"], min(p["times_s"])) for p in body["sessions"][0] if p["kernel"] == "all_reduce")
+    points = body["sessions"][0]["points"]
+    sweep = sorted((p["size"]["size_b"], min(p["times_s"])) for p in points if p["kernel"] == "all_reduce")
     assert all(later[1] > first[1] / 3 for first, later in pairwise(sweep))
     assert "demonstration profile" in told
 
@@ -65,8 +78,8 @@ def test_one_rank_leaves_collectives_null_and_completes_the_rest(tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     body = json.loads(out.read_text())
-    assert body["parameters"]["all_reduce.bus_b_s"]["reason"] == "one rank alone has no collective"
-    assert body["parameters"]["copy.memory_b_s"]["value"] > 1e9
+    assert body["parameters"]["all_reduce.node.bus_b_s"]["reason"] == "one rank alone has no collective"
+    assert body["parameters"]["copy.b_s"]["value"] > 1e9
 
 
 @pytest.mark.parametrize(
@@ -75,6 +88,9 @@ def test_one_rank_leaves_collectives_null_and_completes_the_rest(tmp_path):
         (["--device", "cuda"], 2, "sees no CUDA device"),
         (["--kernels", "gem"], 2, "did you mean 'gemm'"),
         (["--budget", "soon"], 2, "--budget"),
+        (["--soak", "-1s"], 2, "--soak"),
+        (["--model", "llama9"], 2, "is not a known model"),
+        (["--meter", "csv", "--meter-file", "none.csv"], 2, "not a file of Unix seconds"),
         (["--budget", "1s"], 3, "raise --budget"),
     ],
 )
@@ -111,4 +127,54 @@ def test_however_the_parent_ends_no_process_and_no_profile_is_left(tmp_path, num
     process.communicate(timeout=60)
     assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
     assert wait_for(lambda: not alive(str(seed)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rank_that_hangs_is_ended_by_the_budget(tmp_path):
+    process = started(tmp_path / "machine.json", 90040, "--nproc", "2", "--budget", "12s")
+    assert wait_for(lambda: len(alive("90040")) >= 3)
+    os.kill(max(alive("90040")), signal.SIGSTOP)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert "--budget" in errors
+    assert wait_for(lambda: not alive("90040"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_hosts_run_the_printed_lines_and_fit(tmp_path):
+    """Two hosts of one rank each, both this machine: the lines that `--nnodes 2` prints, with its address put in."""
+    ask = Ask("cpu", 1, ("overlap",), 1, 90050, True, 60.0)
+    measure, fit = several_hosts(ask, 2)
+    words = measure.replace("$FIRST_HOST:29400", "127.0.0.1:29417").split()
+    assert words[0] == "torchrun"
+    command = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
+    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    hosts = [subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for host in hosts:
+        _, errors = host.communicate(timeout=180)
+        assert host.returncode == 0, errors
+    session = json.loads((tmp_path / "session-0.json").read_text())
+    assert (session["device"]["ranks"], session["device"]["hosts"]) == (2, 2)
+    subprocess.run([DCSIM, *fit.split()[1:], "--no-report"], cwd=tmp_path, check=True, timeout=120)
+    assert read(tmp_path / "machine.json")["parameters"]["overlap.exposed_frac"]["value"] > 0
+
+
+def test_slurm_starts_the_same_worker(tmp_path):
+    words = [sys.executable, "-m", "dcsim.calibration.worker", "--out", str(tmp_path / "s.json"), "--device", "cpu"]
+    words += ["--kernels", "overlap", "--quick", "--budget", "0.05"]
+    slurm = {"SLURM_NTASKS": "2", "SLURM_NNODES": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29418"}
+    ranks = [
+        subprocess.Popen(words, env={**os.environ, **slurm, "SLURM_PROCID": str(r), "SLURM_LOCALID": str(r)})
+        for r in range(2)
+    ]
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert json.loads((tmp_path / "s.json").read_text())["device"]["ranks"] == 2
+
+
+def test_lines_for_several_hosts_are_printed_and_nothing_is_run(tmp_path):
+    process = started(tmp_path / "machine.json", 90060, "--nnodes", "4", "--nproc", "8")
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "torchrun --nnodes 4 --nproc-per-node 8" in told
+    assert "dcsim calibrate fit session-0.json" in told
     assert list(tmp_path.iterdir()) == []

@@ -103,8 +103,13 @@ def test_no_library_is_no_driver(tmp_path):
 
 def test_an_older_driver_without_a_symbol_still_measures(tmp_path):
     found = probe(built(tmp_path, "-DOLD_DRIVER"), 1.5)
-    assert found["provenance"]["clock_reasons"] is None
+    assert found["provenance"]["clock_reasons"] == 1  # by the name that the reading had before
     assert found["energy_j"] == pytest.approx(found["true_j"], rel=0.004)
+
+
+def test_other_processes_on_a_gpu_are_named(driver):
+    assert probe(driver)["others"] == []
+    assert probe(driver, OTHER_PID=4242)["others"] == [4242]
 
 
 def test_a_gpu_lost_while_it_is_measured_is_an_error(driver):
@@ -121,6 +126,42 @@ def test_a_window_shorter_than_the_counters_update_is_null_with_a_reason(driver)
     found = probe(driver, 0.15)
     assert found["mean_w"] is None
     assert "longer" in found["note"]
+
+
+def limit_sweep(driver, folder, ending):
+    """What a sweep of power limits says, how it ends, and the limit that the driver then holds. [W]"""
+    state = folder / "limit"
+    state.write_text("650000")
+    env = {**os.environ, "LD_LIBRARY_PATH": str(driver), "SIM_NVML_LIMIT_FILE": str(state)}
+    words = [sys.executable, str(HERE / "limits.py"), ending]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
+    end = time.monotonic() + 20
+    while int(state.read_text() or 0) != 650000 and time.monotonic() < end:
+        time.sleep(0.05)  # after a kill the keeper is the one who restores
+    return done, int(state.read_text()) / 1e3
+
+
+def test_a_sweep_of_power_limits_measures_under_each_and_restores(driver, tmp_path):
+    done, left = limit_sweep(driver, tmp_path, "ends")
+    expected = [650.0, 537.5, 425.0, 312.5, 200.0]
+    assert done.stdout.strip() == f"{expected} {expected}"
+    assert left == 650.0
+
+
+@pytest.mark.parametrize("ending", ["raises", "SIGTERM", "SIGKILL"])
+def test_however_a_sweep_of_power_limits_ends_the_old_one_is_back(driver, tmp_path, ending):
+    done, left = limit_sweep(driver, tmp_path, ending)
+    assert left == 650.0
+    assert done.returncode == {"raises": 0, "SIGTERM": -15, "SIGKILL": -9}[ending]
+
+
+def test_power_limits_need_root_and_a_driver_that_allows(driver, tmp_path):
+    done, _ = limit_sweep(driver, tmp_path, "unprivileged")
+    assert "only root" in done.stdout
+    env = {**os.environ, "LD_LIBRARY_PATH": str(driver)}
+    words = [sys.executable, str(HERE / "limits.py"), "ends"]
+    refused = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
+    assert "the driver refused a limit" in refused.stdout
 
 
 def zone(root, name, joules, most_j=1000.0):

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from dcsim.calibration.protocol import ENOUGH, Point, median_half_width, sample, waited_s, without_far
+from dcsim.calibration.protocol import (
+    ENOUGH,
+    WARM_RUNS,
+    Point,
+    in_turn,
+    median_half_width,
+    sample,
+    waited_s,
+    without_far,
+)
 
 from dcsim.rng import stream
 
@@ -37,13 +46,13 @@ def test_the_interval_of_a_median_covers_it():
 
 
 def test_steady_work_stops_when_sure_and_noisy_work_at_its_budget():
-    times, waits, stop = sample(lambda runs: 0.03 * runs, budget_s=10.0)
-    assert (len(times), len(waits), stop) == (ENOUGH, ENOUGH, "sure")
-    assert times == [0.03] * ENOUGH
+    found = sample(lambda runs: 0.03 * runs, budget_s=10.0)
+    assert (len(found.waited_frac), found.stop) == (ENOUGH, "sure")
+    assert found.times_s == [0.03] * ENOUGH
     noise = stream(2, "tests/noise")
-    times, _, stop = sample(lambda runs: runs * float(noise.uniform(0.01, 0.3)), budget_s=1.5)
-    assert stop == "budget"
-    assert len(times) >= ENOUGH
+    found = sample(lambda runs: runs * float(noise.uniform(0.01, 0.3)), budget_s=1.5)
+    assert found.stop == "budget"
+    assert len(found.times_s) >= ENOUGH
 
 
 def test_short_work_is_repeated_within_a_sample():
@@ -53,14 +62,45 @@ def test_short_work_is_repeated_within_a_sample():
         asked.append(runs)
         return 1e-4 * runs
 
-    times, _, _ = sample(seconds, budget_s=1.0)
+    found = sample(seconds, budget_s=1.0)
     assert max(asked) == 200
-    assert times[0] == pytest.approx(1e-4)
+    assert found.times_s[0] == pytest.approx(1e-4)
 
 
 def test_ranks_that_agree_take_the_slowest():
-    times, _, _ = sample(lambda runs: 0.01, budget_s=1.0, inner=False, agree=lambda own: max(own, 0.05))
-    assert set(times) == {0.05}
+    found = sample(lambda runs: 0.01, budget_s=1.0, inner=False, agree=lambda own: max(own, 0.05))
+    assert set(found.times_s) == {0.05}
+
+
+def test_kernels_that_are_compared_run_in_turn_forth_and_back():
+    order = []
+
+    def kernel(name, seconds):
+        return lambda runs: order.append(name) or seconds
+
+    found = in_turn({"a": kernel("a", 1.0), "b": kernel("b", 2.0)}, 4, state=lambda: len(order))
+    assert "".join(order[2 * WARM_RUNS :]) == "abbaabba"
+    assert found["b"].times_s == [2.0] * 4
+    assert found["a"].states == [6, 9, 10, 13]
+
+
+def test_warm_up_ends_when_runs_agree_and_not_before():
+    falling = iter([1.0 / (1 + i) + 0.05 for i in range(40)] + [0.05] * 100)
+    seen = []
+
+    def seconds(runs):
+        took = next(falling)
+        seen.append(took)
+        return took
+
+    sample(seconds, budget_s=1e6)
+    warm = seen[:-ENOUGH]
+    assert len(warm) >= 10
+    assert abs(np.median(warm[-5:]) / np.median(warm[-10:-5]) - 1) <= 0.03
+
+
+def test_few_samples_that_did_not_wait_are_not_contended():
+    assert not point([1.0] * 4, [0.0] * 4).contended
 
 
 def test_time_waited_for_a_processor_never_falls():

@@ -80,6 +80,8 @@ def telemetry(path: Path) -> Telemetry:
     if busy and busy != "DCGM_FI_PROF_GR_ENGINE_ACTIVE" and busy != "utilisation_frac":
         out["busy_frac"] /= 100.0  # these two are shares already, the others percent
     good = out["power_w"].between(0.0, 1e5, inclusive="neither")
+    if not good.any():
+        raise InputError(str(path), [Problem(0, power, "holds no power above 0 W")])
     source = "dcgm" if power.startswith("DCGM") else "nvidia-smi" if power.startswith("power.draw") else "log"
     names = sorted(set(frame[name].dropna().astype(str).str.strip())) if name else []
     if len(names) > 1:

@@ -33,6 +33,7 @@ def main():
     out = {"reason": meter.reason, "name": meter.name, "average_s": meter.average_s}
     if not meter.reason:
         out["provenance"] = meter.provenance()
+        out["others"] = meter.others()
         seconds = float(sys.argv[1])
         try:
             with EnergyLog(meter) as log:

@@ -105,19 +105,50 @@ EXPORT int nvmlDeviceGetTotalEnergyConsumption(gpu_t device, unsigned long long 
     return SUCCESS;
 }
 EXPORT int nvmlDeviceGetTemperature(gpu_t device, int sensor, unsigned *c) { (void)sensor; CHECK(device); *c = 45; return SUCCESS; }
-#ifndef OLD_DRIVER
+#ifdef OLD_DRIVER
+EXPORT int nvmlDeviceGetCurrentClocksThrottleReasons(gpu_t device, unsigned long long *out) { CHECK(device); *out = 1; return SUCCESS; }
+#else
 EXPORT int nvmlDeviceGetCurrentClocksEventReasons(gpu_t device, unsigned long long *out) { CHECK(device); *out = 4; return SUCCESS; }
 #endif
 EXPORT int nvmlDeviceGetClockInfo(gpu_t device, int kind, unsigned *mhz) { (void)kind; CHECK(device); *mhz = 1980; return SUCCESS; }
 EXPORT int nvmlDeviceGetEnforcedPowerLimit(gpu_t device, unsigned *mw) { CHECK(device); *mw = 700000; return SUCCESS; }
-EXPORT int nvmlDeviceGetPowerManagementLimit(gpu_t device, unsigned *mw) { CHECK(device); *mw = 700000; return SUCCESS; }
+static unsigned limit_mw(void) {
+    /* The limit outlives a process, as a driver's does: it is kept in a file. */
+    const char *path = getenv("SIM_NVML_LIMIT_FILE");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    unsigned mw = 700000;
+    if (file) {
+        if (fscanf(file, "%u", &mw) != 1) mw = 700000;
+        fclose(file);
+    }
+    return mw;
+}
+EXPORT int nvmlDeviceGetPowerManagementLimit(gpu_t device, unsigned *mw) { CHECK(device); *mw = limit_mw(); return SUCCESS; }
 EXPORT int nvmlDeviceGetPowerManagementLimitConstraints(gpu_t device, unsigned *low, unsigned *high) {
     CHECK(device);
     *low = 200000;
     *high = 700000;
     return SUCCESS;
 }
-EXPORT int nvmlDeviceSetPowerManagementLimit(gpu_t device, unsigned mw) { (void)mw; CHECK(device); return NO_PERMISSION; }
+EXPORT int nvmlDeviceSetPowerManagementLimit(gpu_t device, unsigned mw) {
+    CHECK(device);
+    const char *path = getenv("SIM_NVML_LIMIT_FILE");
+    FILE *file = path ? fopen(path, "w") : NULL;
+    if (!file) return NO_PERMISSION;
+    fprintf(file, "%u", mw);
+    fclose(file);
+    return SUCCESS;
+}
+typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process_t;
+EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(gpu_t device, unsigned *n, process_t *out) {
+    CHECK(device);
+    const char *pid = getenv("SIM_NVML_OTHER_PID");
+    if (!pid) return *n = 0, SUCCESS;
+    if (*n < 1 || !out) return *n = 1, TOO_SMALL;
+    *n = 1;
+    out[0] = (process_t){(unsigned)atoi(pid), 1 << 20, 0xffffffff, 0xffffffff};
+    return SUCCESS;
+}
 EXPORT int nvmlDeviceGetMigMode(gpu_t device, unsigned *current, unsigned *pending) {
     CHECK(device);
     *current = *pending = mig;
