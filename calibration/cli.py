@@ -55,7 +55,12 @@ def calibrate() -> None:
 @click.option("--sessions", type=click.IntRange(1, 20), help="Fresh groups of processes; 3, or 1 with --quick.")
 @click.option("--budget", default="900s", show_default=True, help="Most time of all sessions, as 120s.")
 @click.option("--model", default="", help="Model of the catalog whose matrix products are measured besides cubes.")
-@click.option("--meter", default="auto", show_default=True, help="auto, nvml, amdsmi, rapl, csv or none.")
+@click.option(
+    "--meter",
+    default="auto",
+    show_default=True,
+    help="auto, nvml[-average|-instant], amdsmi, rapl, csv or none.",
+)
 @click.option("--meter-file", default="", help="File of an external meter: Unix seconds and watts, as CSV.")
 @click.option("--workdir", default="", help="Folder in which checkpoints are written and read; a temporary one.")
 @click.option("--soak", help="Also run one product for so long, as 600s, and see whether it keeps its rate.")

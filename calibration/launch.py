@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -224,7 +225,16 @@ def _watch(
             )
         time.sleep(0.1)
     if process.returncode:
-        words = out.with_suffix(".log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        ours = [line.removeprefix("dcsim: ") for line in words if line.startswith("dcsim: ")]
-        text = ours[-1] if ours else "\n".join(["a rank died; its last words:", *words[-5:]])
-        raise CalibrationError(f"session {session} failed: {text}")
+        log = out.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
+        raise CalibrationError(f"session {session} failed: {_last_words(log)}")
+
+
+def _last_words(log: str) -> str:
+    """Why a session failed: our own message, else what the rank that died said, else the end of the log."""
+    lines = [line for line in log.strip().splitlines() if line.strip()]
+    ours = [line.removeprefix("dcsim: ") for line in lines if line.startswith("dcsim: ")]
+    if ours:
+        return ours[-1]
+    said = [line for line in lines if re.match(r"(\[rank\d+\]:)?\s*(\w+Error|terminate called|\s*what\(\):)", line)]
+    code = [line.strip() for line in lines if re.match(r"\s+(rank|exitcode)\s+:", line)]
+    return "\n".join(["a rank died; its last words:", *(said[-4:] or lines[-5:]), *code[-2:]])

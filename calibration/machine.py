@@ -17,7 +17,14 @@ Sessions = Sequence[Sequence[Point]]
 
 # Error of a power sensor's gain that no repeat shows: standard deviation of the logarithm. Boards differ by -6 to 0 %
 # from an external meter; an external meter has none of it.
-SENSOR_GAIN = {"nvml.energy": 0.025, "nvml.power": 0.025, "amdsmi": 0.025, "rapl": 0.025}
+SENSOR_GAIN = {
+    "nvml.energy": 0.025,
+    "nvml.power": 0.025,
+    "nvml.average": 0.025,
+    "nvml.instant": 0.025,
+    "amdsmi": 0.025,
+    "rapl": 0.025,
+}
 # A collective's latency shows only in messages that take less time than it, and its bandwidth in those that take more.
 LEAST_SHORT, LEAST_LONG = 3, 2
 DTYPES = ("fp32", "bf16")

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from dcsim.errors import DcsimError
+from dcsim.errors import DcsimError, UsageError
 from dcsim.registry import lookup
 
 from .device import Device, choose, software, visible
@@ -110,7 +110,10 @@ def _meet(here: Place, device: Device) -> None:
     """Join the other ranks."""
     if here.world < 2:
         return
-    os.environ.setdefault("MASTER_ADDR", os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"))
+    if "MASTER_ADDR" not in os.environ:
+        if "SLURM_LAUNCH_NODE_IPADDR" not in os.environ:
+            raise UsageError("the ranks have no address to meet at; set MASTER_ADDR to that of the first host")
+        os.environ["MASTER_ADDR"] = os.environ["SLURM_LAUNCH_NODE_IPADDR"]
     os.environ.setdefault("MASTER_PORT", "29400")
     dist.init_process_group(
         device.backend, rank=here.rank, world_size=here.world, timeout=datetime.timedelta(seconds=HANG_S)

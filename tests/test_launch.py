@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +13,16 @@ from pathlib import Path
 
 import pytest
 from dcsim.calibration.launch import Ask, several_hosts
+from dcsim.calibration.profile import profile, write
+from plans import small
+from test_gpu_profile import RUN
+from test_machine import session
 
+from dcsim import pipeline, runs
 from dcsim.catalog.machines import read
 
 pytest.importorskip("torch")
+LOOPBACK = socket.inet_ntoa(bytes([127, 0, 0, 1]))
 DCSIM = str(Path(sys.executable).with_name("dcsim"))
 
 
@@ -40,9 +48,11 @@ def wait_for(condition, seconds=30.0):
     return False
 
 
-def started(out, seed, *words):
+def started(out, seed, *words, **env):
     command = [DCSIM, "calibrate", "--quick", "--device", "cpu", "--out", str(out), "--seed", str(seed), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
+    )
 
 
 def test_a_quick_run_on_two_ranks_gives_a_whole_profile(tmp_path):
@@ -70,6 +80,9 @@ def test_a_quick_run_on_two_ranks_gives_a_whole_profile(tmp_path):
     sweep = sorted((p["size"]["size_b"], min(p["times_s"])) for p in points if p["kernel"] == "all_reduce")
     assert all(later[1] > first[1] / 3 for first, later in pairwise(sweep))
     assert "demonstration profile" in told
+    # And a plan takes it, saying what it is.
+    planned = runs.read(pipeline.run(small(RUN, f"facility.gpu_profile={out}"), tmp_path / "runs"))
+    assert any("gpu_profile is of a processor" in note for note in planned.findings["notes"])
 
 
 def test_one_rank_leaves_collectives_null_and_completes_the_rest(tmp_path):
@@ -106,16 +119,38 @@ def test_what_cannot_be_is_refused(tmp_path, words, code, rule):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_rank_ends_the_run_with_a_message_and_no_profile(tmp_path):
-    process = started(tmp_path / "machine.json", 90001, "--nproc", "2")
+@pytest.mark.parametrize("kernel", ["", "attention", "collectives", "training_step"])
+def test_a_rank_killed_at_any_point_ends_the_run_with_a_message_and_no_profile(tmp_path, kernel):
+    (tmp_path / "out").mkdir()
+    seed = str(90001 + len(kernel))
+    kernels = ["--kernels", kernel] if kernel else []
+    process = started(tmp_path / "out" / "machine.json", seed, "--nproc", "2", *kernels, TMPDIR=str(tmp_path))
+    if kernel:
+        assert wait_for(lambda: [path for path in tmp_path.glob("*/*.progress") if kernel in path.read_text()])
     # torchrun and two ranks; the last started is a rank.
-    assert wait_for(lambda: len(alive("90001")) >= 3)
-    os.kill(max(alive("90001")), signal.SIGKILL)
+    assert wait_for(lambda: len(alive(seed)) >= 3)
+    os.kill(max(alive(seed)), signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "a rank died" in errors
-    assert wait_for(lambda: not alive("90001"))
-    assert list(tmp_path.iterdir()) == []
+    assert wait_for(lambda: not alive(seed))
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not list(tmp_path.glob("dcsim-calibrate-*"))
+
+
+def test_a_disk_without_room_leaves_no_profile(tmp_path):
+    """A limit on the size of files stands for a full disk: the kernel refuses to write on."""
+    source, out = tmp_path / "source.json", tmp_path / "machine.json"
+    write(source, profile([session(1, 0)]))
+
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    words = [DCSIM, "calibrate", "fit", str(source), "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk, timeout=120)
+    assert done.returncode == 3
+    assert "File too large" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["source.json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -145,7 +180,7 @@ def test_several_hosts_run_the_printed_lines_and_fit(tmp_path):
     """Two hosts of one rank each, both this machine: the lines that `--nnodes 2` prints, with its address put in."""
     ask = Ask("cpu", 1, ("overlap",), 1, 90050, True, 60.0)
     measure, fit = several_hosts(ask, 2)
-    words = measure.replace("$FIRST_HOST:29400", "127.0.0.1:29417").split()
+    words = measure.replace("$FIRST_HOST:29400", f"{LOOPBACK}:29417").split()
     assert words[0] == "torchrun"
     command = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
     env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
@@ -162,7 +197,7 @@ def test_several_hosts_run_the_printed_lines_and_fit(tmp_path):
 def test_slurm_starts_the_same_worker(tmp_path):
     words = [sys.executable, "-m", "dcsim.calibration.worker", "--out", str(tmp_path / "s.json"), "--device", "cpu"]
     words += ["--kernels", "overlap", "--quick", "--budget", "0.05"]
-    slurm = {"SLURM_NTASKS": "2", "SLURM_NNODES": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29418"}
+    slurm = {"SLURM_NTASKS": "2", "SLURM_NNODES": "1", "MASTER_ADDR": LOOPBACK, "MASTER_PORT": "29418"}
     ranks = [
         subprocess.Popen(words, env={**os.environ, **slurm, "SLURM_PROCID": str(r), "SLURM_LOCALID": str(r)})
         for r in range(2)

@@ -76,6 +76,20 @@ def test_without_a_counter_power_is_used_with_its_meaning(driver):
     assert (instant["average_s"], instant["provenance"]["power_means"]) == (0.0, "an instant")
 
 
+def test_average_and_instant_power_are_told_apart(driver, monkeypatch):
+    monkeypatch.setenv("PROBE_METER", "nvml-average")
+    average = probe(driver, 2.5)
+    assert (average["name"], average["average_s"]) == ("nvml.average", 1.0)
+    assert average["mean_w"] == pytest.approx(385.0, rel=0.05)
+    assert "no average power reading" in probe(driver, ARCHITECTURE=7)["reason"]
+    monkeypatch.setenv("PROBE_METER", "nvml-instant")
+    # An instant that is read in step with the work sees one phase of it alone: why the counter comes first.
+    instant = probe(driver, 2.5, PERIOD_S=0.1)
+    assert (instant["name"], instant["average_s"]) == ("nvml.instant", 0.0)
+    assert instant["provenance"]["power_means"] == "an instant"
+    assert abs(instant["mean_w"] / 385.0 - 1) > 0.4
+
+
 @pytest.mark.parametrize(
     ("simulated", "reason"),
     [

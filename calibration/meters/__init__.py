@@ -13,6 +13,8 @@ __all__ = ["Absent", "Energy", "EnergyLog", "Meter", "MeterError", "Reading", "S
 
 METERS: dict[str, Callable[[str | int], Meter]] = {
     "nvml": nvml_meter,
+    "nvml-average": lambda which: nvml_meter(which, "average"),
+    "nvml-instant": lambda which: nvml_meter(which, "instant"),
     "amdsmi": lambda which: amd_meter(which if isinstance(which, int) else 0),
     "rapl": lambda which: rapl_meter(),
     "none": lambda which: Absent("no meter was asked for"),

@@ -26,6 +26,9 @@ ARCHITECTURES = {
     10: "blackwell",
 }
 AVERAGED_S = 1.0
+# NVML's fields of power, and its scope of a whole GPU; others are a module with its processor, and memory alone.
+FIELDS = {"average": 185, "instant": 186}
+WHOLE_GPU = 0
 
 
 def _hashed(text: str) -> str:
@@ -34,23 +37,34 @@ def _hashed(text: str) -> str:
 
 
 class NvmlMeter:
-    """One GPU, chosen by its UUID or its index in NVML's order."""
+    """One GPU by its energy counter, or by power where it has none or *field* asks for it.
 
-    def __init__(self, pynvml: Any, handle: Any) -> None:
-        self._nvml, self._handle = pynvml, handle
+    Parameters
+    ----------
+    pynvml, handle
+        The library and the device.
+    field : str
+        ``average`` or ``instant`` for that reading of power; empty for the counter, else the driver's usual power.
+    """
+
+    def __init__(self, pynvml: Any, handle: Any, field: str = "") -> None:
+        self._nvml, self._handle, self._field = pynvml, handle, FIELDS.get(field)
         self.reason = ""
         self.architecture = ARCHITECTURES.get(self._ask("nvmlDeviceGetArchitecture") or 0, "unknown")
         self.uuid = str(self._ask("nvmlDeviceGetUUID") or "")
         self.device = str(self._ask("nvmlDeviceGetName") or "unknown")
-        self.counts = self._ask("nvmlDeviceGetTotalEnergyConsumption") is not None
-        self.name = "nvml.energy" if self.counts else "nvml.power"
+        self.counts = not field and self._ask("nvmlDeviceGetTotalEnergyConsumption") is not None
+        self.name = f"nvml.{field}" if field else "nvml.energy" if self.counts else "nvml.power"
         instant = self.architecture in ("kepler", "maxwell", "pascal", "volta", "turing") or any(
             name in self.device for name in ("A100", "A30", "A800")
         )
+        if field:
+            instant = field == "instant"
         self.average_s = 0.0 if self.counts or instant else AVERAGED_S
         self.power_means = "an instant" if instant else "the mean of the last second"
-        if not self.counts and self._ask("nvmlDeviceGetPowerUsage") is None:
-            self.reason = f"{self.device} has neither an energy counter nor a power reading"
+        if not self.counts and self._milliwatts() is None:
+            what = f"no {field} power reading" if field else "neither an energy counter nor a power reading"
+            self.reason = f"{self.device} has {what}"
 
     def _ask(self, function: str, *more: Any) -> Any:
         """One reading, None where the device or the driver has none."""
@@ -62,13 +76,24 @@ class NvmlMeter:
             gone = GONE.get(error.value)
             raise MeterError(f"NVML {function}: {gone or error}") from None
 
+    def _milliwatts(self) -> int | None:
+        """Power as the driver gives it; null where the device has no such reading."""
+        if self._field is None:
+            found = self._ask("nvmlDeviceGetPowerUsage")
+            return None if found is None else int(found)
+        shown = self._ask("nvmlDeviceGetFieldValues", [(self._field, WHOLE_GPU)])
+        # The call succeeds if any field did; each carries its own code.
+        if not shown or shown[0].nvmlReturn != 0:
+            return None
+        return int(shown[0].value.uiVal)
+
     def read(self) -> Reading:
         """Energy since the driver was loaded, or power."""
         now = time.monotonic()
         if self.counts:
             millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
             return Reading(now, None if millijoules is None else millijoules / 1e3, None)
-        milliwatts = self._ask("nvmlDeviceGetPowerUsage")
+        milliwatts = self._milliwatts()
         return Reading(now, None, None if milliwatts is None else milliwatts / 1e3)
 
     def state(self) -> State:
@@ -110,8 +135,11 @@ class NvmlMeter:
         self._nvml.nvmlShutdown()
 
 
-def nvml_meter(device: str | int = 0) -> Meter:
-    """Meter of a GPU by UUID or index; :class:`Absent` with the reason where there is none."""
+def nvml_meter(device: str | int = 0, field: str = "") -> Meter:
+    """Meter of a GPU by UUID or index; :class:`Absent` with the reason where there is none.
+
+    *field* is ``average`` or ``instant`` for that reading of power, empty for the energy counter.
+    """
     try:
         import pynvml
     except ImportError:
@@ -124,13 +152,13 @@ def nvml_meter(device: str | int = 0) -> Meter:
         known = {12: "no NVIDIA driver library was found", 9: "the NVIDIA driver is not loaded"}
         return Absent(known.get(error.value, f"NVML does not start: {error}"))
     try:
-        return _open(pynvml, device)
+        return _open(pynvml, device, field)
     except pynvml.NVMLError as error:
         pynvml.nvmlShutdown()
         return Absent(f"NVML: {error}")
 
 
-def _open(pynvml: Any, device: str | int) -> Meter:
+def _open(pynvml: Any, device: str | int, field: str) -> Meter:
     count = pynvml.nvmlDeviceGetCount()
     if count == 0:
         pynvml.nvmlShutdown()
@@ -150,4 +178,4 @@ def _open(pynvml: Any, device: str | int) -> Meter:
     if slices:
         pynvml.nvmlShutdown()
         return Absent("MIG is on: NVML counts the energy of the whole GPU, never that of a slice")
-    return NvmlMeter(pynvml, handle)
+    return NvmlMeter(pynvml, handle, field)

@@ -42,6 +42,7 @@ PRIORS = {
     "jitter": Prior(3e-3, 1.0),
     "recompute_passes": Prior(0.3, 0.50),
     "fused_attention": Prior(1.0, 1.0),
+    "optimizer_b": Prior(30.0, 0.20),
 }
 # Parameters in the order in which rows free them, two rows each.
 DENSE_ORDER = (

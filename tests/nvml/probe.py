@@ -25,7 +25,8 @@ def integral_j(t):
 
 def main():
     device = sys.argv[2] if len(sys.argv) > 2 else "0"
-    meter = open_meter("nvml", device="cuda") if device == "0" else None
+    kind = os.environ.get("PROBE_METER", "nvml")
+    meter = open_meter(kind, device="cuda") if device == "0" else None
     if meter is None:
         from dcsim.calibration.meters.nvml import nvml_meter
 

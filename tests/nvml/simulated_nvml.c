@@ -96,6 +96,25 @@ EXPORT int nvmlDeviceGetPowerUsage(gpu_t device, unsigned *milliwatts) {
     *milliwatts = (unsigned)(1000 * (integral_j(t) - integral_j(t - window)) / window);
     return SUCCESS;
 }
+typedef struct {
+    unsigned field, scope;
+    long long timestamp, latency;
+    unsigned type, code;
+    union { double d; unsigned u; unsigned long long ull; } value;
+} field_t;
+_Static_assert(sizeof(field_t) == 40, "a field value of NVML has 40 bytes");
+EXPORT int nvmlDeviceGetFieldValues(gpu_t device, int n, field_t *values) {
+    CHECK(device);
+    double t = shown_s();
+    for (int i = 0; i < n; i++) {
+        double window = values[i].field == 185 ? 1.0 : 0.025;
+        int known = values[i].field == 186 || (values[i].field == 185 && architecture >= 8);
+        values[i].code = known && values[i].scope == 0 ? SUCCESS : NOT_SUPPORTED;
+        values[i].type = 1;
+        values[i].value.u = (unsigned)(1000 * (integral_j(t) - integral_j(t - window)) / window);
+    }
+    return SUCCESS;
+}
 EXPORT int nvmlDeviceGetTotalEnergyConsumption(gpu_t device, unsigned long long *millijoules) {
     CHECK(device);
     if (no_energy) return NOT_SUPPORTED;
