@@ -53,7 +53,7 @@ def calibrate() -> None:
 @click.option("--nnodes", type=click.IntRange(1, 4096), default=1, show_default=True, help="Hosts: prints their lines.")
 @click.option("--kernels", default="", help="Names by commas; all but soak and power_caps if left out.")
 @click.option("--sessions", type=click.IntRange(1, 20), help="Fresh groups of processes; 3, or 1 with --quick.")
-@click.option("--budget", default="900s", show_default=True, help="Most time of all sessions, as 120s.")
+@click.option("--budget", default="1h", show_default=True, help="Most time of all sessions, as 120s.")
 @click.option("--model", default="", help="Model of the catalog whose matrix products are measured besides cubes.")
 @click.option(
     "--meter",
