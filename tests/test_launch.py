@@ -51,7 +51,13 @@ def wait_for(condition, seconds=30.0):
 def started(out, seed, *words, **env):
     command = [DCSIM, "calibrate", "--quick", "--device", "cpu", "--out", str(out), "--seed", str(seed), *words]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+        # A shell that runs the tests in the background has its children ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
