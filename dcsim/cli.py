@@ -14,6 +14,11 @@ from dcsim.registry import unknown
 VERBS = {
     "run": ("dcsim.study.cli", "run", "Simulate a scenario and write a run folder with its report."),
     "estimate": ("dcsim.study.cli", "estimate", "Estimate one training run or one service, with intervals."),
+    "plant": (
+        "dcsim.study.cli",
+        "plant",
+        "Work out a cooling plant at a site: PUE, water, modes; rank designs.",
+    ),
     "scenario": ("dcsim.model.cli", "scenario", "List, show and check scenarios; print their JSON Schema."),
     "catalog": ("dcsim.catalog.cli", "catalog_", "List and show the figures that dcsim uses, with their sources."),
     "report": ("dcsim.reports.cli", "report", "Write the HTML report of a run folder again."),

@@ -75,11 +75,15 @@ def climate(weather: WeatherYear, plan_start: datetime.date, n_intervals: int, i
 
 
 def design_hour(weather: WeatherYear, margin_k: float) -> Outdoor:
-    """Hottest dry bulb and wet bulb of the year, each raised by a margin, as one hour on which plant is sized."""
+    """Hottest dry bulb and wet bulb of the year, each raised by a margin, as one hour on which plant is sized.
+
+    Of a year made from normals, and wherever they are known, the extremes of the record count if they are hotter.
+    """
     hourly = outdoor_year(weather, 3600)
     most_humid = int(np.argmax(hourly.wet_bulb_c))
-    dry = float(np.max(hourly.dry_bulb_c)) + margin_k
-    wet = float(np.max(hourly.wet_bulb_c)) + margin_k
+    extreme_dry_c, extreme_wet_c = weather.extremes_c or (-np.inf, -np.inf)
+    dry = max(float(np.max(hourly.dry_bulb_c)), extreme_dry_c) + margin_k
+    wet = max(float(np.max(hourly.wet_bulb_c)), extreme_wet_c) + margin_k
     return Outdoor(
         np.array([dry]),
         np.array([wet]),

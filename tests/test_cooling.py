@@ -3,7 +3,7 @@ from dataclasses import fields, is_dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import numpy as np
 import pvlib
@@ -83,7 +83,7 @@ def site_year(part, liquid_frac, load_frac, year, chain=CHAIN, lighting_frac=0.0
 def test_heat_out_equals_power_in(kind, load, dry, relative):
     hour = run(kind, [load], air(dry, relative))
     drawn = hour.room_fan_w + hour.pump_w + hour.chiller_w + hour.rejection_w + hour.base_w
-    assert hour.heat_rejected_w == pytest.approx(load * MW + drawn, rel=1e-9, abs=1e-6)
+    assert hour.heat_rejected_w + hour.heat_reused_w == pytest.approx(load * MW + drawn, rel=1e-9, abs=1e-6)
 
 
 @KINDS
@@ -103,7 +103,9 @@ def test_pue_falls_as_load_rises(kind, redundancy, greensboro):
     liquid_frac = 0.8 if COOLING[kind].takes_liquid else 0.0
     loads = np.arange(1, 11) / 10
     pues = [site_year(COOLING[kind].part(), liquid_frac, u, greensboro, chain)[0].mean() for u in loads]
-    assert (np.diff(pues) < 0).all()
+    assert (np.diff(pues)[:-1] < 0).all()
+    # Compressors that all run at full load are past their best point, which may outweigh the last of the fixed losses.
+    assert pues[-1] - pues[-2] < 5e-4
     assert pues[-1] > 1
 
 
@@ -113,16 +115,19 @@ def test_overhead_of_an_hour_falls_from_one_full_machine_to_the_next(kind, dry):
     # One to four chillers near full load; between those the part-load curve bends it by up to 4 % of their power.
     loads = np.array([2.4, 4.8, 7.2, 9.6])
     overhead = run(kind, loads, air(np.full(4, dry), 0.4)).power_w / loads
-    assert (np.diff(overhead) < 0).all()
+    # Fans of coolers that all share the heat turn faster with it, by the cube.
+    shared = {"indirect_evaporative": 0.10, "direct_liquid_adiabatic": 0.05}.get(kind, 0.0)
+    assert (np.diff(overhead) < shared * overhead[:-1]).all()
 
 
 @KINDS
 def test_power_and_mode_rise_with_the_heat_of_the_day(kind):
     hour = run(kind, np.full(400, 8.0), air(np.linspace(-25, 38, 400)))
     assert (np.diff(hour.mode) >= 0).all()
-    assert hour.power_w[-1] > 1.5 * hour.power_w[0]
-    # Fans and compressors trade places where the mode changes, so a step may fall by a little.
-    assert np.diff(hour.power_w).min() > -0.005 * 8 * MW
+    assert hour.power_w[-1] > 1.3 * hour.power_w[0]
+    # Fans and compressors trade places where the mode changes, so a step may fall by a little; an exchanger that is
+    # wetted lets its fans slow down at once.
+    assert np.diff(hour.power_w).min() > -(0.012 if kind == "indirect_evaporative" else 0.005) * 8 * MW
 
 
 @KINDS
@@ -206,13 +211,17 @@ def test_no_servers_need_no_plant(kind):
 def test_a_part_is_plain_and_every_field_has_a_default_in_its_range_and_a_line(kind):
     part = COOLING[kind].part
     assert is_dataclass(part) and fields(part)[0].name == "kind" and part().kind == kind
+    told = " ".join(str(base.__doc__) for base in part.__mro__)
     for field in fields(part)[1:]:
+        assert field.name in told, field.name
+        if get_origin(field.type) is Literal:
+            assert field.default in get_args(field.type)
+            continue
         assert get_origin(field.type) is Annotated, field.name
         base, *limits = get_args(field.type)
         assert isinstance(field.default, base), field.name
         TypeAdapter(field.type).validate_python(field.default)
         assert len(limits) == 2, f"{field.name} needs a lower and an upper limit"
-        assert field.name in part.__doc__, field.name
 
 
 def test_a_union_of_the_registry_knows_its_parts_by_kind():
@@ -220,7 +229,7 @@ def test_a_union_of_the_registry_knows_its_parts_by_kind():
     parts = TypeAdapter(Annotated[union, Field(discriminator="kind")])
     for kind, system in COOLING.items():
         assert parts.validate_python({"kind": kind}) == system.part()
-    with pytest.raises(ValidationError, match="less than or equal to 32"):
+    with pytest.raises(ValidationError, match="less than or equal to 35"):
         parts.validate_python({"kind": "water_cooled_economiser", "supply_air_temp_c": 45.0})
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dcsim.catalog.weather import _checked, read, stations, weather
+from dcsim.catalog.normals import BETWEEN_YEARS_K, MONTH, sites
+from dcsim.catalog.weather import _checked, from_normals, read, stations, weather
 from dcsim.climate import climate, design_hour, outdoor_year
 from dcsim.errors import InputError, UnknownNameError
+from dcsim.physics.psychrometrics import saturation_pressure_pa
 
 GREENSBORO = Path(str(files("pvlib"))) / "data" / "723170TYA.CSV"
 
@@ -124,7 +126,7 @@ def test_missing_pressure_becomes_that_of_the_altitude(year):
 
 
 def test_an_unknown_station_names_the_nearest(tmp_path):
-    with pytest.raises(UnknownNameError, match="did you mean 'greensboro-nc-tmy3'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'us-nc-greensboro'"):
         weather("greensboro", lambda: tmp_path / "greensboro")
 
 
@@ -150,3 +152,55 @@ def test_the_design_hour_is_the_hottest_with_its_margin(year):
     design = design_hour(year, 2.0)
     assert design.dry_bulb_c[0] == pytest.approx(37.6)
     assert design.wet_bulb_c[0] == pytest.approx(outdoor_year(year, 3600).wet_bulb_c.max() + 2.0)
+
+
+def test_miami_of_1961_to_1990_is_read_from_its_tmy2_file():
+    result = weather("miami-fl-tmy2", lambda: Path("unused"))
+    assert (result.hours, result.elevation_m) == (8760, 2.0)
+    # Its monthly normals, taken from the same hours by another program, have January at 19.99 and 15.15 degC.
+    assert result.dry_bulb_c[:744].mean() == pytest.approx(19.99, abs=0.02)
+    assert result.dew_point_c[:744].mean() == pytest.approx(15.15, abs=0.05)
+
+
+@pytest.mark.parametrize("humidity", ["dew_point_c", "rel_hum_frac"])
+def test_a_plain_csv_is_a_weather_year(tmp_path, year, humidity):
+    columns = {"dry_bulb_c": year.dry_bulb_c, "dew_point_c": year.dew_point_c, "pressure_pa": year.pressure_pa}
+    if humidity == "rel_hum_frac":
+        dew = columns.pop("dew_point_c")
+        columns["rel_hum_frac"] = saturation_pressure_pa(dew) / saturation_pressure_pa(year.dry_bulb_c)
+    path = tmp_path / "year.csv"
+    path.write_text("# elevation_m: 273\n# utc_offset_h: -5\n" + pd.DataFrame(columns).to_csv(index=False))
+    result = weather(str(path), lambda: path)
+    assert (result.hours, result.elevation_m, result.utc_offset_h) == (8760, 273.0, -5.0)
+    np.testing.assert_allclose(result.dew_point_c, year.dew_point_c, atol=0.02)
+
+
+@pytest.mark.parametrize("key", sites())
+def test_a_year_from_normals_has_their_means_and_is_sized_on_the_record(key):
+    of, made = sites()[key], from_normals(key)
+    month = np.repeat(MONTH, 24)
+    for values, normals, within in (
+        (made.dry_bulb_c, of.dry_bulb_mean_c, 0.5),
+        (made.dew_point_c, of.dew_point_mean_c, 0.6),
+    ):
+        means = np.bincount(month, values) / np.bincount(month)
+        np.testing.assert_allclose(means, normals, atol=within)
+    assert (made.dew_point_c <= made.dry_bulb_c).all()
+    design = design_hour(made, 0.0)
+    assert design.wet_bulb_c[0] >= of.wet_bulb_max_c
+    assert any("not for peaks" in note for note in made.notes)
+
+
+def test_years_among_many_differ_as_years_do():
+    typical = from_normals("us-nc-greensboro")
+    means = [from_normals("us-nc-greensboro", draw=draw).dry_bulb_c.mean() for draw in range(40)]
+    assert np.std(means) == pytest.approx(BETWEEN_YEARS_K, rel=0.35)
+    assert np.mean(means) == pytest.approx(typical.dry_bulb_c.mean(), abs=0.25)
+    again = from_normals("us-nc-greensboro", draw=3)
+    assert again.dry_bulb_c.mean() == means[3]
+
+
+def test_a_year_from_normals_is_near_the_file_that_they_came_from(year):
+    made, real = (outdoor_year(w, 3600).wet_bulb_c for w in (from_normals("us-nc-greensboro"), year))
+    assert np.mean(made) == pytest.approx(np.mean(real), abs=0.1)
+    assert np.quantile(made, 0.996) == pytest.approx(np.quantile(real, 0.996), abs=1.5)

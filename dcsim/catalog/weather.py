@@ -3,20 +3,23 @@
 import csv
 import gzip
 import hashlib
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dcsim.catalog.load import folder
+from dcsim.catalog.normals import site, sites, synthetic_year
 from dcsim.errors import InputError, Problem, UnknownNameError
-from dcsim.physics.psychrometrics import standard_pressure_pa
+from dcsim.physics.psychrometrics import dew_point_c, humidity_ratio_from_rel_hum, standard_pressure_pa
 from dcsim.registry import unknown
 
 Floats = NDArray[np.float64]
@@ -32,7 +35,8 @@ STUCK_RUN_H = 72
 class WeatherYear:
     """A year of hours, row i for the hour from i to i + 1 in local standard time.
 
-    ``notes`` says, in sentences, what was found and repaired.
+    ``notes`` says, in sentences, what was found and repaired. ``extremes_c`` is the highest dry bulb and wet bulb of
+    the record where it is longer than the year, or where the year was made from normals; plant is sized on them.
     """
 
     name: str
@@ -44,6 +48,7 @@ class WeatherYear:
     utc_offset_h: float
     elevation_m: float
     notes: tuple[str, ...]
+    extremes_c: tuple[float, float] | None = None
 
     @property
     def hours(self) -> int:
@@ -65,7 +70,7 @@ def weather(name: str, path: Callable[[], Path]) -> WeatherYear:
     name : str
         Key of a shipped station, or the path of a file as the scenario states it.
     path : callable
-        Gives that file, made absolute; EPW or TMY3, plain or gzip, told apart by its first line.
+        Gives that file, made absolute; EPW, TMY3, TMY2 or CSV, plain or gzip, told apart by its first line.
 
     Raises
     ------
@@ -78,15 +83,47 @@ def weather(name: str, path: Callable[[], Path]) -> WeatherYear:
     if name in known:
         station = known[name]
         return read(Path(str(files("pvlib"))) / "data" / station["pvlib_file"], name=station["name"])
+    if name in sites():
+        return from_normals(name)
     file = path()
     if not file.is_file():
-        hint = unknown(name, known, "weather year")
-        raise UnknownNameError(f"{hint}; nor is it a file: name an EPW or TMY3 file, relative to the scenario file")
+        hint = unknown(name, [*known, *sites()], "weather year")
+        raise UnknownNameError(
+            f"{hint}; nor is it a file: name an EPW, TMY3, TMY2 or CSV file, relative to the scenario file"
+        )
     return read(file, name=file.name)
 
 
+def from_normals(key: str, *, seed: int = 0, draw: int | None = None) -> WeatherYear:
+    """Year made from the monthly normals of a site; see :func:`dcsim.catalog.normals.synthetic_year`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there are no normals of it.
+    """
+    of = site(key)
+    dry, dew, pressure, digest = synthetic_year(of, seed=seed, draw=draw)
+    note = (
+        f"the year of {of.name} was made from monthly normals ({of.years}): fit for energy and water, not for peaks; "
+        "plant is sized on the record's extremes"
+    )
+    return WeatherYear(
+        of.name,
+        f"monthly normals, {of.source}",
+        digest,
+        dry,
+        dew,
+        pressure,
+        utc_offset_h=round(of.longitude_deg / 15.0),
+        elevation_m=of.elevation_m,
+        notes=(note,),
+        extremes_c=(of.dry_bulb_max_c, of.wet_bulb_max_c),
+    )
+
+
 def read(path: Path, name: str) -> WeatherYear:
-    """Read one EPW or TMY3 file; errors as for :func:`weather`."""
+    """Read one EPW, TMY3, TMY2 or CSV file; errors as for :func:`weather`."""
     raw = path.read_bytes()
     try:
         content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
@@ -109,40 +146,92 @@ def read(path: Path, name: str) -> WeatherYear:
     )
 
 
+def _kind(content: bytes) -> str:
+    """Format of a weather file, by its first line."""
+    first = content[:400].decode("utf-8", "replace").splitlines()[0] if content else ""
+    if first.upper().startswith("LOCATION"):
+        return "EPW"
+    if re.match(r"\s*\d{5}\s+\S", first) and "," not in first:
+        return "TMY2"
+    return "CSV" if DRY_BULB in content[:2000].decode("utf-8", "replace") else "TMY3"
+
+
+# Columns of a plain CSV: dry bulb, and dew point or relative humidity; pressure if it is known.
+DRY_BULB, DEW_POINT, RELATIVE, PRESSURE = "dry_bulb_c", "dew_point_c", "rel_hum_frac", "pressure_pa"
+
+
 def _parse(content: bytes, path: Path) -> tuple[pd.DataFrame, dict[str, float], str]:
     """Hand the file to pvlib; returns temp_air, temp_dew [degC] and pressure [Pa], and the station."""
-    from pvlib import iotools
-
-    is_epw = content[:8].upper() == b"LOCATION"
+    kind = _kind(content)
     try:
-        with tempfile.NamedTemporaryFile(suffix=".epw" if is_epw else ".csv") as plain:
+        with tempfile.NamedTemporaryFile(suffix=".epw" if kind == "EPW" else ".csv") as plain:
             plain.write(content)
             plain.flush()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                if is_epw:
-                    data, meta = iotools.read_epw(plain.name)
-                    pressure = data["atmospheric_pressure"].where(data["atmospheric_pressure"] < 999_999)
-                    station = f"{meta['city']}, {meta['data_type']}, WMO {meta['WMO_code']}"
-                else:
-                    data, meta = iotools.read_tmy3(plain.name, map_variables=True)
-                    pressure = data["pressure"] * 100.0
-                    station = f"{meta['Name']}, TMY3, WMO {meta['USAF']}"
-        frame = pd.DataFrame(
-            {
-                "temp_air": data["temp_air"].to_numpy(dtype=float),
-                "temp_dew": data["temp_dew"].to_numpy(dtype=float),
-                "pressure": pressure.to_numpy(dtype=float),
-            }
-        )
+                dry, dew, pressure, meta, station = READERS[kind](plain.name)
+        columns = {"temp_air": dry, "temp_dew": dew, "pressure": pressure}
+        frame = pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in columns.items()})
     except (KeyError, ValueError, IndexError, TypeError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        kind = "an EPW" if is_epw else "a TMY3"
         message = (
-            f"cannot be read as {kind} file ({type(error).__name__}: {error}); dcsim reads EPW (first word LOCATION) "
-            "and TMY3 (station line, header line, 8760 rows)"
+            f"cannot be read as a {kind} file ({type(error).__name__}: {error}); dcsim reads EPW (first word "
+            f"LOCATION), TMY3 (station line, header line, 8760 rows), TMY2 and CSV with columns {DRY_BULB}, "
+            f"{DEW_POINT} or {RELATIVE}, and {PRESSURE} if known"
         )
         raise InputError(str(path), [Problem(0, "", message)]) from None
     return frame, meta, station
+
+
+Parsed = tuple[Any, Any, Any, dict[str, float], str]
+
+
+def _epw(name: str) -> Parsed:
+    from pvlib import iotools
+
+    data, meta = iotools.read_epw(name)
+    pressure = data["atmospheric_pressure"].where(data["atmospheric_pressure"] < 999_999)
+    station = f"{meta['city']}, {meta['data_type']}, WMO {meta['WMO_code']}"
+    return data["temp_air"], data["temp_dew"], pressure, meta, station
+
+
+def _tmy3(name: str) -> Parsed:
+    from pvlib import iotools
+
+    data, meta = iotools.read_tmy3(name, map_variables=True)
+    station = f"{meta['Name']}, TMY3, WMO {meta['USAF']}"
+    return data["temp_air"], data["temp_dew"], data["pressure"] * 100.0, meta, station
+
+
+def _tmy2(name: str) -> Parsed:
+    from pvlib import iotools
+
+    data, meta = iotools.read_tmy2(name)
+    # Tenths of a degree, and millibars.
+    station = f"{meta['City']} {meta['State']}, TMY2, WBAN {meta['WBAN']}"
+    return data["DryBulb"] / 10.0, data["DewPoint"] / 10.0, data["Pressure"] * 100.0, meta, station
+
+
+def _csv(name: str) -> Parsed:
+    text = Path(name).read_text(encoding="utf-8")
+    told = dict(re.findall(r"^#\s*(elevation_m|utc_offset_h)\s*[:=]\s*(-?[\d.]+)", text, re.MULTILINE))
+    data = pd.read_csv(name, comment="#")
+    dry = data[DRY_BULB].to_numpy(dtype=float)
+    elevation = float(told.get("elevation_m", 0.0))
+    pressure = np.full(len(dry), np.nan)
+    if PRESSURE in data:
+        pressure = data[PRESSURE].to_numpy(dtype=float)
+    if DEW_POINT in data:
+        dew = data[DEW_POINT].to_numpy(dtype=float)
+    else:
+        relative = np.clip(data[RELATIVE].to_numpy(dtype=float), 0.01, 1.0)
+        known = np.where(np.isfinite(pressure), pressure, float(standard_pressure_pa(elevation)))
+        good = np.isfinite(dry) & np.isfinite(relative)
+        dew = np.full(len(dry), np.nan)
+        dew[good] = dew_point_c(humidity_ratio_from_rel_hum(dry[good], relative[good], known[good]), known[good])
+    return dry, dew, pressure, {"altitude": elevation, "TZ": float(told.get("utc_offset_h", 0.0))}, "CSV"
+
+
+READERS: dict[str, Callable[[str], Parsed]] = {"EPW": _epw, "TMY3": _tmy3, "TMY2": _tmy2, "CSV": _csv}
 
 
 def _checked(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsim.physics import cooling_air, cooling_liquid
+from dcsim.physics import cooling_air, cooling_liquid, liquid_on_towers, outside_air
 from dcsim.physics.plant import CoolingSystem, HeatLoad, Outdoor, PlantHour, PlantRating
 from dcsim.registry import lookup
 
@@ -17,12 +17,61 @@ Floats = NDArray[np.float64]
 ROWS_AT_A_TIME = 16_384  # the arrays of one piece stay in the processor's cache
 
 COOLING: dict[str, CoolingSystem] = {
+    "air_cooled_chiller": CoolingSystem(
+        cooling_air.AirCooledChiller,
+        cooling_air.size_on_air,
+        cooling_air.plant_on_air,
+        False,
+        "air-cooled halls, chilled water, air-cooled chillers",
+    ),
+    "water_cooled_chiller": CoolingSystem(
+        cooling_air.WaterCooledChiller,
+        cooling_air.size_on_towers,
+        cooling_air.plant_on_towers,
+        False,
+        "air-cooled halls, chilled water, water-cooled chillers, cooling towers",
+    ),
     "water_cooled_economiser": CoolingSystem(
         cooling_air.WaterCooledEconomiser,
-        cooling_air.size,
-        cooling_air.plant,
+        cooling_air.size_on_towers,
+        cooling_air.plant_on_towers,
         False,
         "air-cooled halls, chilled water, water-side economiser, water-cooled chillers, cooling towers",
+    ),
+    "direct_expansion": CoolingSystem(
+        cooling_air.DirectExpansion,
+        cooling_air.size_expansion,
+        cooling_air.plant_expansion,
+        False,
+        "room units with their own compressors, condensers on outdoor air",
+    ),
+    "rear_door": CoolingSystem(
+        cooling_air.RearDoor,
+        cooling_air.size_doors,
+        cooling_air.plant_on_towers,
+        False,
+        "heat exchangers on rack doors, water-side economiser, water-cooled chillers, towers",
+    ),
+    "air_economiser_evaporative": CoolingSystem(
+        outside_air.AirEconomiserEvaporative,
+        outside_air.size,
+        outside_air.plant,
+        False,
+        "outdoor air, direct evaporation, air-cooled chillers for the rest",
+    ),
+    "air_economiser_tower": CoolingSystem(
+        outside_air.AirEconomiserTower,
+        outside_air.size,
+        outside_air.plant,
+        False,
+        "outdoor air, direct evaporation, water-cooled chillers for the rest",
+    ),
+    "indirect_evaporative": CoolingSystem(
+        outside_air.IndirectEvaporative,
+        outside_air.size_indirect,
+        outside_air.plant_indirect,
+        False,
+        "air-to-air exchangers, wetted when needed, air-cooled chillers for the rest",
     ),
     "direct_liquid_dry_cooler": CoolingSystem(
         cooling_liquid.DirectLiquidDryCooler,
@@ -30,6 +79,34 @@ COOLING: dict[str, CoolingSystem] = {
         cooling_liquid.plant,
         True,
         "cold plates on dry coolers, the remaining air on chilled water with free cooling",
+    ),
+    "direct_liquid_adiabatic": CoolingSystem(
+        cooling_liquid.DirectLiquidAdiabatic,
+        cooling_liquid.size,
+        cooling_liquid.plant,
+        True,
+        "cold plates on dry coolers with wetted pads, the remaining air on chilled water",
+    ),
+    "direct_liquid_tower": CoolingSystem(
+        liquid_on_towers.DirectLiquidTower,
+        liquid_on_towers.size,
+        liquid_on_towers.plant,
+        True,
+        "cold plates and the remaining air on cooling towers with trim chillers",
+    ),
+    "direct_liquid_heat_reuse": CoolingSystem(
+        cooling_liquid.DirectLiquidHeatReuse,
+        cooling_liquid.size,
+        cooling_liquid.plant,
+        True,
+        "cold plates on dry coolers, with a user of heat before them",
+    ),
+    "single_phase_immersion": CoolingSystem(
+        cooling_liquid.SinglePhaseImmersion,
+        cooling_liquid.size,
+        cooling_liquid.plant,
+        True,
+        "servers in dielectric fluid on dry coolers",
     ),
 }
 

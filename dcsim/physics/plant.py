@@ -1,7 +1,7 @@
 """What every cooling plant takes and gives: heat, outdoor air, ratings, and the powers and water of each hour."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,8 +125,8 @@ class PlantHour:
         Power of air handlers, pumps, compressors, tower or dry-cooler fans, and controls. [W]
     evaporation_kg_s, drift_kg_s, blowdown_kg_s : ndarray
         Water. [kg/s]
-    heat_rejected_w : ndarray
-        All heat given to the outdoors: the heat load and all that the plant draws. [W]
+    heat_rejected_w, heat_reused_w : ndarray
+        Heat given to the outdoors and to a user of heat; together the heat load and all that the plant draws. [W]
     mode : ndarray of int8
         0 free, 1 partly mechanical, 2 fully mechanical.
     margin_frac : ndarray
@@ -145,6 +145,7 @@ class PlantHour:
     drift_kg_s: Floats
     blowdown_kg_s: Floats
     heat_rejected_w: Floats
+    heat_reused_w: Floats
     mode: NDArray[np.int8]
     margin_frac: Floats
     supply_air_c: Floats
@@ -159,6 +160,66 @@ class PlantHour:
     def water_kg_s(self) -> Floats:
         """Make-up water. [kg/s]"""
         return self.evaporation_kg_s + self.drift_kg_s + self.blowdown_kg_s
+
+
+NONE = np.zeros(1)
+
+
+@dataclass(frozen=True)
+class Path:
+    """What one path of heat draws and gives, arrays that broadcast; fields as in :class:`PlantHour`.
+
+    ``heat_w`` is what is taken from the path, its own fans and pumps included; ``mechanical_w`` the part of it that
+    machines take; ``supply_c`` the temperature reached; ``outside_pump_w`` the pumps that are not in ``heat_w``, as
+    those of condenser water, and are part of ``pump_w``.
+    """
+
+    heat_w: Floats
+    mechanical_w: Floats
+    margin_frac: Floats
+    supply_c: Floats
+    room_fan_w: Floats = field(default_factory=lambda: NONE)
+    pump_w: Floats = field(default_factory=lambda: NONE)
+    outside_pump_w: Floats = field(default_factory=lambda: NONE)
+    chiller_w: Floats = field(default_factory=lambda: NONE)
+    rejection_w: Floats = field(default_factory=lambda: NONE)
+    evaporation_kg_s: Floats = field(default_factory=lambda: NONE)
+    drift_kg_s: Floats = field(default_factory=lambda: NONE)
+    blowdown_kg_s: Floats = field(default_factory=lambda: NONE)
+    heat_reused_w: Floats = field(default_factory=lambda: NONE)
+
+    def on(self, *, room_fan_w: Floats = NONE, pump_w: Floats = NONE) -> "Path":
+        """The same path with fans and pumps that stand before it; their heat is in its heat already."""
+        return replace(self, room_fan_w=self.room_fan_w + room_fan_w, pump_w=self.pump_w + pump_w)
+
+
+def hours(paths: Sequence[Path], base_w: float, supply_air_c: Floats, supply_water_c: Floats) -> PlantHour:
+    """A plant's hours from its paths and a power that never stops. [W], [degC]"""
+    shape = np.broadcast_shapes(*(path.heat_w.shape for path in paths))
+
+    def total(name: str) -> Floats:
+        added: Floats = np.zeros(shape)
+        for path in paths:
+            added = added + getattr(path, name)
+        return added
+
+    drawn = {name: total(name) for name in ("room_fan_w", "pump_w", "chiller_w", "rejection_w")}
+    water = {name: total(name) for name in ("evaporation_kg_s", "drift_kg_s", "blowdown_kg_s")}
+    heat_w, reused_w, base = total("heat_w"), total("heat_reused_w"), np.full(shape, base_w)
+    # Fans and pumps before a path are in its heat; machines and what rejects heat come on top.
+    after_w = drawn["chiller_w"] + drawn["rejection_w"] + total("outside_pump_w")
+    margin = np.min(np.broadcast_arrays(*(path.margin_frac for path in paths)), axis=0)
+    return PlantHour(
+        **drawn,
+        base_w=base,
+        **water,
+        heat_rejected_w=heat_w + after_w + base - reused_w,
+        heat_reused_w=reused_w,
+        mode=mode(total("mechanical_w"), heat_w),
+        margin_frac=margin,
+        supply_air_c=np.zeros(shape) + supply_air_c,
+        supply_water_c=np.zeros(shape) + supply_water_c,
+    )
 
 
 class CoolingPart(Protocol):

@@ -158,6 +158,22 @@ def evaporation_kg_j(
     return evaporation
 
 
+def latent_heat_j_kg(temp_c: ArrayLike) -> Floats:
+    r"""Heat of evaporation of water, 0 to 60 degC. [J/kg]
+
+    Notes
+    -----
+    .. math:: h = 2500.5 - 2.3097 \, T - 0.0013 \, T^2 \quad [kJ/kg]
+
+    References
+    ----------
+    .. [1] N. Lei, E. Masanet, "Climate- and technology-specific PUE and WUE estimations for U.S. data centers using a
+       hybrid statistical and thermodynamics-based approach," Resour. Conserv. Recycl. 182 (2022).
+    """
+    t = np.asarray(temp_c, dtype=float)
+    return 1e3 * (2500.5 - t * (2.3097 + 0.0013 * t))
+
+
 def make_up(
     evaporation: ArrayLike, circulation: ArrayLike, *, cycles: float, drift_frac: float
 ) -> tuple[Floats, Floats]:
