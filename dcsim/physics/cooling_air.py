@@ -95,7 +95,7 @@ def plant_on_towers(part: OnWater, heat: HeatLoad, outdoor: Outdoor, rating: Pla
     fan_w, pump_w = air_handlers.powers_w(part, air_w, rating)
     path = tower_plant.run(part.side(), air_w + fan_w + pump_w, outdoor, rating.parts)
     warmer_k = path.supply_c - part.chilled_water_supply_c
-    path = path.on(room_fan_w=fan_w, pump_w=pump_w)
+    path = path.on(room_fan_w=fan_w, pump_w=pump_w, evaporation_kg_s=part.humidified_kg_s(path.heat_w))
     return hours([path], part.base_frac * rating.air_w, part.supply_air_temp_c + warmer_k, path.supply_c)
 
 
@@ -132,7 +132,7 @@ def plant_on_air(part: AirCooledChiller, heat: HeatLoad, outdoor: Outdoor, ratin
     dry = np.asarray(outdoor.dry_bulb_c, dtype=float)
     path = air_cooled.run(side, air_w + fan_w + pump_w, dry, rating.parts)
     warmer_k = path.supply_c - part.chilled_water_supply_c
-    path = path.on(room_fan_w=fan_w, pump_w=pump_w)
+    path = path.on(room_fan_w=fan_w, pump_w=pump_w, evaporation_kg_s=part.humidified_kg_s(path.heat_w))
     return hours([path], part.base_frac * rating.air_w, part.supply_air_temp_c + warmer_k, path.supply_c)
 
 
@@ -180,7 +180,7 @@ def plant_expansion(part: DirectExpansion, heat: HeatLoad, outdoor: Outdoor, rat
     side = _expansion_side(part)
     path = air_cooled.run(side, air_w + fan_w, np.asarray(outdoor.dry_bulb_c, dtype=float), rating.parts)
     warmer_k = path.supply_c - side.supply_c
-    path = path.on(room_fan_w=fan_w)
+    path = path.on(room_fan_w=fan_w, evaporation_kg_s=part.humidified_kg_s(path.heat_w))
     return hours([path], part.base_frac * rating.air_w, part.supply_air_temp_c + warmer_k, path.supply_c)
 
 

@@ -369,5 +369,6 @@ def plant(part: DryLoop, heat: HeatLoad, outdoor: Outdoor, rating: PlantRating) 
     dry = np.asarray(outdoor.dry_bulb_c, dtype=float)
     air = air_cooled.run(part.chilled_side(), air_w + fan_w + pump_w, dry, rating.parts)
     supply_air_c = air.supply_c + (part.supply_air_temp_c - part.chilled_water_supply_c)
-    paths = [liquid, air.on(room_fan_w=fan_w, pump_w=pump_w)]
+    moist = part.humidified_kg_s(air.heat_w)
+    paths = [liquid, air.on(room_fan_w=fan_w, pump_w=pump_w, evaporation_kg_s=moist)]
     return hours(paths, part.base_frac * rating.heat_w, supply_air_c, liquid.supply_c)

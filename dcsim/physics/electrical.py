@@ -140,6 +140,7 @@ PDU: dict[str, LossCurve] = {
 }
 
 TRANSFORMER: dict[str, LossCurve] = {
+    "none": LossCurve(0.0, 0.0, 0.0, "no transformer behind the meter", "definition", "assumption"),
     "liquid-2500kva": LossCurve(
         0.0010,
         0.0,
@@ -219,7 +220,7 @@ class PowerChain:
     ups_linear_frac: Annotated[float, Ge(-0.05), Le(0.2)] = 0.0
     ups_square_frac: Annotated[float, Ge(0.0), Le(0.2)] = 0.0
     pdu: Literal["busway", "transformer", "standard"] = "busway"
-    transformer: Literal["liquid-2500kva"] = "liquid-2500kva"
+    transformer: Literal["liquid-2500kva", "none"] = "liquid-2500kva"
     transformer_redundancy: Literal["N", "N+1", "2N", "4N/3", "3N/2"] = "N+1"
     mechanical_ups_frac: Annotated[float, Ge(0.0), Le(1.0)] = 0.0
 

@@ -93,6 +93,7 @@ def plant(part: DirectLiquidTower, heat: HeatLoad, outdoor: Outdoor, rating: Pla
     liquid = tower_plant.run(on_liquid, liquid_w + loop_pump_w, outdoor, {**of_loop, **counts})
     fan_w, pump_w = air_handlers.powers_w(part, air_w, rating)
     air = tower_plant.run(on_air, air_w + fan_w + pump_w, outdoor, design)
+    moist = part.humidified_kg_s(air.heat_w)
     warmer_k = air.supply_c - part.chilled_water_supply_c
-    paths = [liquid.on(pump_w=loop_pump_w), air.on(room_fan_w=fan_w, pump_w=pump_w)]
+    paths = [liquid.on(pump_w=loop_pump_w), air.on(room_fan_w=fan_w, pump_w=pump_w, evaporation_kg_s=moist)]
     return hours(paths, part.base_frac * rating.heat_w, part.supply_air_temp_c + warmer_k, liquid.supply_c)

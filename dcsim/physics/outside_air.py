@@ -37,6 +37,8 @@ class OutsideAir:
         Relative humidity of supply air above which they recirculate; 0.8 in class A2. [1]
     min_dew_point_c : float
         Dew point up to which dry air is humidified by evaporation; -12 in class A2, -60 for none. [degC]
+    min_rel_hum_frac : float
+        Relative humidity of supply air up to which dry air is humidified; 0.08 in class A2, 0 for none. [1]
     recirculate_above_c : float
         Outdoor dry bulb above which they recirculate whatever evaporation could do; 60 for never. [degC]
     coldest_supply_c : float
@@ -47,6 +49,7 @@ class OutsideAir:
     max_dew_point_c: Annotated[float, Ge(10.0), Le(30.0)] = 21.0
     max_rel_hum_frac: Annotated[float, Ge(0.4), Le(1.0)] = 1.0
     min_dew_point_c: Annotated[float, Ge(-60.0), Le(10.0)] = -60.0
+    min_rel_hum_frac: Annotated[float, Ge(0.0), Le(0.5)] = 0.0
     recirculate_above_c: Annotated[float, Ge(15.0), Le(60.0)] = 60.0
     coldest_supply_c: Annotated[float, Ge(5.0), Le(27.0)] = 18.0
 
@@ -101,10 +104,17 @@ def supplied(part: AirEconomiserEvaporative | AirEconomiserTower, outdoor: Outdo
     supply_c = np.maximum(reached_c, cold_c)
     # Mixing with return air, which holds the halls' own moisture, does not change it.
     outdoor_share = np.where(dry < cold_c, rise_k / np.maximum(cold_c + rise_k - dry, rise_k), 1.0)
+    saturated_pa = saturation_pressure_pa(supply_c)
     least = humidity_ratio_from_dew_point(part.min_dew_point_c, pressure)
+    if part.min_rel_hum_frac > 0.0:
+        driest = humidity_ratio_from_vapour_pressure(part.min_rel_hum_frac * saturated_pa, pressure)
+        least = np.maximum(least, driest)
     supply_ratio = np.maximum(cooled_ratio, least)
-    wettest = humidity_ratio_from_vapour_pressure(part.max_rel_hum_frac * saturation_pressure_pa(supply_c), pressure)
-    limit = np.minimum(wettest, humidity_ratio_from_dew_point(part.max_dew_point_c, pressure))
+    limit = np.broadcast_to(humidity_ratio_from_dew_point(part.max_dew_point_c, pressure), dry.shape)
+    if part.max_rel_hum_frac < 1.0:
+        # Air that is mixed is warmed by return air as far as its relative humidity needs.
+        wettest = humidity_ratio_from_vapour_pressure(part.max_rel_hum_frac * saturated_pa, pressure)
+        limit = np.where(dry < cold_c, limit, np.minimum(wettest, limit))
     shut = (cooled_ratio > limit) | (dry >= part.recirculate_above_c)
     left_frac = np.clip((reached_c - set_c) / rise_k, 0.0, 1.0)
     water = outdoor_share * (supply_ratio - ratio) / (AIR_CP_J_KG_K * rise_k)
@@ -149,7 +159,8 @@ def _behind(part: Any, load_w: Floats, mechanical_frac: Floats, outdoor: Outdoor
     pump_w = design["chilled_pump_w"] * over(left_w, design["chiller_heat_w"] - design["chilled_pump_w"])
     machines = machines_run(part, left_w + pump_w, outdoor, design)
     taken_w = np.where(left_w > 0.0, left_w + pump_w, 0.0)
-    return replace(machines.on(pump_w=pump_w), heat_w=load_w + pump_w, mechanical_w=taken_w)
+    path = machines.on(pump_w=pump_w, evaporation_kg_s=part.humidified_kg_s(taken_w))
+    return replace(path, heat_w=load_w + pump_w, mechanical_w=taken_w)
 
 
 def _hours(part: Any, path: Path, evaporation: Floats, rating: PlantRating) -> PlantHour:

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
 
 from dcsim.physics.air_cooled import AirCooledSide
 from dcsim.physics.tower_plant import Evaporation, TowerSide
+from dcsim.units import LATENT_HEAT_J_KG
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class RoomAir:
         Air handlers installed over needed; all run, each slower; assumption, 1.1 to 1.5. [1]
     chillers, redundant_chillers : int
         Machines that carry the design load, and more that stand by; assumption, 2 to 8 and 0 to 2.
+    coil_latent_frac : float
+        Share of the heat of coils that is moisture, which humidifiers put back by evaporation; 0 where coils are
+        warmer than the dew point of the rooms; 0.01 to 0.05 of cold coils, Lei and Masanet 2022. [1]
     base_frac : float
         Controls, sumps and minimum-flow pumps over design heat; 0.005 to 0.01, fit to Frontier's cooling power. [1]
     """
@@ -47,12 +55,20 @@ class RoomAir:
     fan_redundancy: Annotated[float, Ge(1.0), Le(2.0)] = 1.25
     chillers: Annotated[int, Ge(1), Le(64)] = 4
     redundant_chillers: Annotated[int, Ge(0), Le(64)] = 1
+    coil_latent_frac: Annotated[float, Ge(0.0), Le(0.2)] = 0.0
     base_frac: Annotated[float, Ge(0.0), Le(0.05)] = 0.008
 
     @property
     def installed_frac(self) -> float:
         """Capacity with redundant units over the design heat. [1]"""
         return min(self.fan_redundancy, 1.0 + self.redundant_chillers / self.chillers)
+
+    def humidified_kg_s(self, coil_w: Floats) -> Floats:
+        """Water that humidifiers give back to rooms whose coils take a heat [W]; its evaporation cools them as much.
+
+        The heat of condensation on the coil is that of evaporation in the room, so the coil's load stays as it is.
+        """
+        return coil_w * (self.coil_latent_frac / LATENT_HEAT_J_KG)
 
 
 @dataclass(frozen=True)

@@ -188,9 +188,14 @@ class Path:
     blowdown_kg_s: Floats = field(default_factory=lambda: NONE)
     heat_reused_w: Floats = field(default_factory=lambda: NONE)
 
-    def on(self, *, room_fan_w: Floats = NONE, pump_w: Floats = NONE) -> "Path":
-        """The same path with fans and pumps that stand before it; their heat is in its heat already."""
-        return replace(self, room_fan_w=self.room_fan_w + room_fan_w, pump_w=self.pump_w + pump_w)
+    def on(self, *, room_fan_w: Floats = NONE, pump_w: Floats = NONE, evaporation_kg_s: Floats = NONE) -> "Path":
+        """The same path with fans, pumps and humidifiers that stand before it; their heat is in its heat already."""
+        return replace(
+            self,
+            room_fan_w=self.room_fan_w + room_fan_w,
+            pump_w=self.pump_w + pump_w,
+            evaporation_kg_s=self.evaporation_kg_s + evaporation_kg_s,
+        )
 
 
 def hours(paths: Sequence[Path], base_w: float, supply_air_c: Floats, supply_water_c: Floats) -> PlantHour:

@@ -1,6 +1,7 @@
 """``dcsim validate``."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from dcsim.registry import lookup
 from dcsim.validate.common import run, shipped_cases
+from dcsim.validate.sites import WEATHER_DIR
 from dcsim.validate.suites import SUITES
 from dcsim.validate.table import markdown
 
@@ -15,18 +17,32 @@ from dcsim.validate.table import markdown
 @click.command()
 @click.argument("suite", metavar="[SUITE]", required=False)
 @click.option("--cases", type=click.Path(path_type=Path), help="Cases of your own, with the columns of a known kind.")
+@click.option(
+    "--weather-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of weather files for climate zones that are not at hand, each named by its zone, as 6A-place.epw.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
 @click.option("--all", "all_suites", is_flag=True, help="Run every suite and print a line for each.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="With --all, print the accuracy tables of the README.")
-def validate(suite: str | None, cases: Path | None, as_json: bool, all_suites: bool, as_markdown: bool) -> None:
+def validate(
+    suite: str | None,
+    cases: Path | None,
+    weather_dir: Path | None,
+    as_json: bool,
+    all_suites: bool,
+    as_markdown: bool,
+) -> None:
     """Compare predictions with the published figures of SUITE.
 
-    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, reliability, schedule,
-    training. All of them: --all.
+    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, pue, reliability, schedule,
+    training, water. All of them: --all.
 
     Error is 100 (predicted / published - 1) in percent. No parameter is fitted here; rows on which one was fitted
     before are marked in sample.
     """
+    if weather_dir is not None:
+        os.environ[WEATHER_DIR] = str(weather_dir)
     if all_suites == bool(suite):
         raise click.UsageError(f"name a suite or say --all; suites: {', '.join(SUITES)}")
     if all_suites:
@@ -60,21 +76,32 @@ def validate(suite: str | None, cases: Path | None, as_json: bool, all_suites: b
 
 
 def _line(row: dict[str, Any]) -> str:
+    if row["predicted"] is None and row["published"] is None:
+        return f"{row['case_id']:44}{'-':>12}{'-':>12} {row['unit']:6}{row['reason']}"
     if row["predicted"] is None:
         return f"{row['case_id']:44}{'-':>12}{row['published']:>12.6g} {row['unit']:6}{row['reason']}"
     sample = "in sample" if row["in_sample"] else ""
-    return (
-        f"{row['case_id']:44}{row['predicted']:>12.6g}{row['published']:>12.6g} {row['unit']:6}"
-        f"{row['error_pct']:>+9.3f} %  {sample}"
-    )
+    if row.get("inside") is not None:
+        where = "inside" if row["inside"] else "outside"
+        sample = f"{where} {row['band'][0]:.4g} to {row['band'][1]:.4g}"
+    if row["published"] is None:
+        return f"{row['case_id']:44}{row['predicted']:>12.6g}{'-':>12} {row['unit']:6}{'':>9}    {sample}"
+    error = "" if row["error_pct"] is None else f"{row['error_pct']:+.3f} %"
+    numbers = f"{row['predicted']:>12.6g}{row['published']:>12.6g} {row['unit']:6}"
+    return f"{row['case_id']:44}{numbers}{error:>11}  {sample}"
 
 
 def _errors(name: str, part: dict[str, Any]) -> str:
     if not part["n_predicted"]:
         return f"{name}: {part['n']} published values, none predicted"
+    banded = ""
+    if part.get("n_banded"):
+        banded = f"; {part['inside_frac'] * 100:.0f} % of {part['n_banded']} inside the published band"
+    if part["mape_pct"] is None:
+        return f"{name}: {part['n_predicted']} of {part['n']} published bands predicted{banded}"
     text = (
         f"{name}: {part['n_predicted']} of {part['n']} published values predicted, mean absolute error "
         f"{part['mape_pct']:.3g} %, median {part['median_pct']:.3g} %, largest {part['max_pct']:.3g} %"
     )
     inside = part.get("coverage", {}).get("frac")
-    return text if inside is None else f"{text}; {100 * inside:.0f} % inside P10 to P90"
+    return text + banded + ("" if inside is None else f"; {100 * inside:.0f} % inside P10 to P90")

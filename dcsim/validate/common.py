@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ class Kind:
     ``inputs`` must all be there; at least one of ``answers`` (column: unit) must be too. ``predict`` gets a case
     without any answer column and returns a prediction for each answer that it can make. ``in_sample`` tells, from the
     inputs, whether the model's parameters were fitted on that case. ``scale`` turns file and prediction into the
-    answer's unit where a relative error in the file's unit would mean nothing.
+    answer's unit where a relative error in the file's unit would mean nothing. ``bands`` names the columns of a
+    published band of an answer; with ``band_only`` there is no figure in it, so a row has no error, only whether the
+    prediction lies inside.
     """
 
     inputs: tuple[str, ...]
@@ -48,6 +50,8 @@ class Kind:
     in_sample: Callable[[Case], bool]
     meaning: str
     scale: Callable[[float], float] = float
+    bands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    band_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,8 @@ def _rows(
         predicted, reason = {}, f"cannot be read: {error}"
     rows = []
     for column in asked:
-        published, raw = kind.scale(float(case[column])), predicted.get(column)
+        published = None if kind.band_only else kind.scale(float(case[column]))
+        raw = predicted.get(column)
         given_interval = raw if isinstance(raw, Interval) else None
         middle = raw.value if isinstance(raw, Interval) else raw
         value = None if middle is None else kind.scale(middle)
@@ -213,12 +218,16 @@ def _rows(
             "predicted": value,
             "published": published,
             "unit": case.get("unit") or kind.answers[column],
-            "error_pct": None if value is None else 100.0 * (value / published - 1.0),
+            "error_pct": None if value is None or not published else 100.0 * (value / published - 1.0),
             "in_sample": kind.in_sample(given),
             "p10": None if given_interval is None else kind.scale(given_interval.p10),
             "p90": None if given_interval is None else kind.scale(given_interval.p90),
             "source": case.get("source", ""),
         }
+        if column in kind.bands:
+            low, high = (kind.scale(float(case[name])) for name in kind.bands[column])
+            row["band"] = [low, high]
+            row["inside"] = None if value is None else low <= value <= high
         if value is None:
             row["reason"] = reason
         rows.append(row)
@@ -239,17 +248,20 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _errors(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     errors = np.abs([row["error_pct"] for row in rows if row["error_pct"] is not None])
+    inside = [row["inside"] for row in rows if row.get("inside") is not None]
     return {
         "n": len(rows),
-        "n_predicted": len(errors),
+        "n_predicted": sum(row["predicted"] is not None for row in rows),
         "mape_pct": float(errors.mean()) if len(errors) else None,
         "median_pct": float(np.median(errors)) if len(errors) else None,
         "max_pct": float(errors.max()) if len(errors) else None,
+        # Only where bands are published.
+        **({"n_banded": len(inside), "inside_frac": float(np.mean(inside))} if inside else {}),
     }
 
 
 def _coverage(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Share of published values inside the predicted interval; null where no interval is given."""
     given = [row for row in rows if row["p10"] is not None and row["p90"] is not None]
-    inside = [row["p10"] <= row["published"] <= row["p90"] for row in given]
+    inside = [row["p10"] <= row["published"] <= row["p90"] for row in given if row["published"] is not None]
     return {"level": [0.10, 0.90], "frac": float(np.mean(inside)) if inside else None}

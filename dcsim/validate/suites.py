@@ -8,9 +8,11 @@ from dcsim.validate import (
     memory,
     node_power,
     psychrometrics,
+    pue,
     reliability,
     schedule,
     training,
+    water,
 )
 from dcsim.validate.common import Suite
 
@@ -22,7 +24,9 @@ SUITES: dict[str, Suite] = {
     "memory": memory.SUITE,
     "node-power": node_power.SUITE,
     "psychrometrics": psychrometrics.SUITE,
+    "pue": pue.SUITE,
     "reliability": reliability.SUITE,
     "schedule": schedule.SUITE,
     "training": training.SUITE,
+    "water": water.SUITE,
 }

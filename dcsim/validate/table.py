@@ -34,6 +34,8 @@ def _row(name: str, against: str, part: dict[str, Any]) -> str:
     missing = part["n"] - part["n_predicted"]
     values = f"{part['n']}" + (f" ({missing} not predicted)" if missing else "")
     inside = part["coverage"]["frac"]
+    if part.get("n_banded"):
+        against += f"; {100 * part['inside_frac']:.0f} % of {part['n_banded']} inside the published band"
     cells = [name, against, values, *(_percent(part[key]) for key in ("mape_pct", "median_pct", "max_pct"))]
     return f"| {' | '.join(cells)} | {'' if inside is None else f'{100 * inside:.0f}'} |\n"
 

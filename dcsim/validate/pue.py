@@ -1,0 +1,146 @@
+"""PUE of plants against published tables by climate zone, and of cloud regions against what their operators report."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from dcsim.catalog.normals import sites
+from dcsim.study.plant import Prepared, at_site, designs, plant_year
+from dcsim.validate.common import Case, Kind, NotPredicted, Part, Suite
+from dcsim.validate.lei import predict, stated
+
+# A region is predicted by a site with normals no further than this. [km]
+NEAR_KM = 75.0
+# Plant by operator: an assumption from what each publishes of its sites, nothing fitted; and the share of the IT load.
+PRESETS = {
+    "Amazon Web Services": "air_economiser_evaporative",
+    "Google Cloud": "water_cooled_economiser",
+    "Microsoft Azure": "air_economiser_evaporative",
+}
+PRESET_LOAD_FRAC = 0.6
+# The plant with which climates alone are ranked.
+ONE_PLANT = "water_cooled_economiser"
+LEI_2025, LEI_2022, REGIONS = (
+    "pue_lei_2025_16cases_by_zone.csv",
+    "pue_lei_masanet_2022_by_zone.csv",
+    "pue_cloud_regions_gsf.csv",
+)
+
+
+def lei(case: Case) -> Mapping[str, float]:
+    """PUE of a system in a zone. [1]"""
+    pue, _ = predict(case["Case"], case["Climate Zone"])
+    return {"PUE_p50": pue, "pue_5th": pue}
+
+
+def _km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Distance on the globe of two points by latitude and longitude [degree]. [km]"""
+    (a, b), (c, d) = (tuple(math.radians(x) for x in point) for point in (one, other))
+    half = math.sin((c - a) / 2) ** 2 + math.cos(a) * math.cos(c) * math.sin((d - b) / 2) ** 2
+    return 2 * 6371.0 * math.asin(math.sqrt(half))
+
+
+@cache
+def _ready(key: str) -> Prepared:
+    return at_site(key)
+
+
+def region(case: Case) -> Mapping[str, float]:
+    """PUE of an operator's assumed plant at the nearest site with normals. [1]"""
+    name = PRESETS.get(case["provider"])
+    if name is None:
+        raise NotPredicted(f"no plant of {case['provider']} is assumed")
+    return {"pue": _at(case, name)}
+
+
+def _at(case: Case, name: str) -> float:
+    """PUE of a design at the nearest site with normals of a region. [1]"""
+    latitude, longitude = (float(x) for x in case["geolocation"].split(","))
+    away = {key: _km((latitude, longitude), (of.latitude_deg, of.longitude_deg)) for key, of in sites().items()}
+    key = min(away, key=lambda name: away[name])
+    if away[key] > NEAR_KM:
+        raise NotPredicted(f"the nearest site with normals, {key}, is {away[key]:.0f} km away")
+    ready = _ready(key)
+    return plant_year(designs()[name], ready.air, ready.design_air, PRESET_LOAD_FRAC, site=key, name=name).pue
+
+
+def findings(cases: Sequence[Case]) -> Sequence[str]:
+    """Rank correlation of regions' climate with what is reported of them."""
+    pairs = []
+    for case in cases:
+        if case.get("provider") and case.get("pue"):
+            try:
+                pairs.append((_at(case, ONE_PLANT), float(case["pue"])))
+            except NotPredicted:
+                continue
+    if len(pairs) < 5:
+        return []
+    rank = float(spearmanr(*np.array(pairs).T).statistic)
+    return [
+        f"climate alone does not predict a site: PUE of one plant ({ONE_PLANT}) in the climates of {len(pairs)} "
+        f"region-years ranks with the PUE reported of them by {rank:.2f}; age, load and design decide more"
+    ]
+
+
+def parts() -> Sequence[Part]:
+    """Tables whose parameters are published, those that rest on assumptions, and each operator's regions."""
+    found = [
+        Part("Lei 2025, systems 0, 1, 2 and 5", "middle of the published ranges", lambda c: _of(c, "2025", True)),
+        Part("Lei and Masanet 2022, systems 1, 2 and 5", "bands alone", lambda c: _of(c, "2022", True)),
+        Part("Lei 2025, other systems", "by assumed parameters", lambda c: _of(c, "2025", False)),
+        Part("Lei and Masanet 2022, other systems", "by assumed parameters", lambda c: _of(c, "2022", False)),
+    ]
+    return [*found, *(_operator(name) for name in PRESETS)]
+
+
+def _of(case: Case, table: str, known: bool) -> bool:
+    return "Case" in case and _table(case) == table and stated(case, table) == known
+
+
+def _table(case: Case) -> str:
+    """Which of the two tables a row is of: the later one's rows are told by their cooling system too."""
+    return "2025" if "Cooling system" in case else "2022"
+
+
+def _operator(name: str) -> Part:
+    meaning = f"an assumed plant ({PRESETS[name]}), not fitted"
+    return Part(f"regions of {name}", meaning, lambda case: case.get("provider") == name)
+
+
+LEI = ("Case", "Climate Zone", "Data center size")
+SUITE = Suite(
+    {
+        "lei-2025": Kind(
+            (*LEI, "Cooling system"),
+            {"PUE_p50": "1"},
+            lei,
+            lambda case: False,
+            "modelled PUE by climate zone, median and 5 to 95 % band",
+            bands={"PUE_p50": ("PUE_p05", "PUE_p95")},
+        ),
+        "lei-2022": Kind(
+            LEI,
+            {"pue_5th": "1"},
+            lei,
+            lambda case: False,
+            "modelled PUE by climate zone, 5 to 95 % band",
+            bands={"pue_5th": ("pue_5th", "pue_95th")},
+            band_only=True,
+        ),
+        "regions": Kind(
+            ("year", "provider", "region", "geolocation"),
+            {"pue": "1"},
+            region,
+            lambda case: False,
+            "PUE that operators report of their regions",
+        ),
+    },
+    "PUE by climate zone of published models, and reported by operators of regions",
+    parts=parts,
+    data_files=tuple(f"cases/{name}" for name in (LEI_2025, LEI_2022, REGIONS)),
+    needs_data=True,
+    findings=findings,
+)
