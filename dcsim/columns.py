@@ -49,6 +49,10 @@ INTERVALS = (
     Column("other_power_w", "f", "W", "mean power of everything else: lighting and building services"),
     Column("facility_power_w", "f", "W", "mean power at the utility meter: IT + losses + cooling + other"),
     Column("heat_rejected_w", "f", "W", "mean heat given to the outdoors by towers, coolers and outdoor equipment"),
+    Column("heat_reused_w", "f", "W", "mean heat given to a user of heat, such as a district network"),
+    Column(
+        "compute_power_w", "f", "W", "mean power that reaches boards: IT less losses of rack supplies and server fans"
+    ),
     Column("cooling_mode", "i", "1", "0 free cooling, 1 partly mechanical, 2 fully mechanical"),
     Column(
         "cooling_margin_frac",

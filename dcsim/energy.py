@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dcsim.build import Facility
 from dcsim.columns import INTERVALS, JOBS
+from dcsim.physics.electrical import compute_power_w
 from dcsim.sim.recorder import FAILED, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
 from dcsim.units import J_PER_KWH
@@ -29,6 +30,8 @@ SURROUNDINGS = (
     "rejection_power_w",
     "plant_base_power_w",
     "heat_rejected_w",
+    "heat_reused_w",
+    "compute_power_w",
     "cooling_margin_frac",
     "supply_air_c",
     "supply_water_c",
@@ -167,6 +170,11 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
             ("supply_water_c", plant.supply_water_c),
             # Transformers stand outdoors and give their loss to the air themselves.
             ("heat_rejected_w", plant.heat_rejected_w + losses.transformer_loss_w),
+            ("heat_reused_w", plant.heat_reused_w),
+            (
+                "compute_power_w",
+                compute_power_w(facility.design.chain, it_w, table["server_fan_power_w"][rows], capacity.it_design_w),
+            ),
         ):
             table[name][rows] = values
 

@@ -98,6 +98,17 @@ def pue(r: Results) -> float:
     return _ratio(r.energy_j("facility_power_w"), r.energy_j("it_power_w"), "IT energy")
 
 
+def ere(r: Results) -> float:
+    """Energy reuse effectiveness."""
+    given = r.energy_j("facility_power_w") - r.energy_j("heat_reused_w")
+    return _ratio(given, r.energy_j("it_power_w"), "IT energy")
+
+
+def tue(r: Results) -> float:
+    """Total-power usage effectiveness."""
+    return _ratio(r.energy_j("facility_power_w"), r.energy_j("compute_power_w"), "energy that reaches boards")
+
+
 def wue_l_per_kwh(r: Results) -> float:
     """Water usage effectiveness; a kilogram of water is a litre."""
     return _ratio(float(r.intervals["water_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
@@ -173,6 +184,12 @@ KPIS: dict[str, Kpi] = {
         "1",
         "facility power over IT power at full design load in the design hour; sizes the feed",
     ),
+    "tue": Kpi(
+        tue,
+        "1",
+        "facility energy over energy that reaches boards, rack supplies and server fans being overhead; Patterson 2013",
+    ),
+    "ere": Kpi(ere, "1", "facility energy less heat given to a user over IT energy, as The Green Grid defines it"),
     "wue_l_per_kwh": Kpi(wue_l_per_kwh, "L/kWh", "site make-up water over IT energy, ISO/IEC 30134-9 category 1"),
     "cue_kg_per_kwh": Kpi(
         cue_kg_per_kwh, "kg/kWh", "location-based carbon of the facility's energy over IT energy, ISO/IEC 30134-8"

@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import small
 
+from dcsim import pipeline, runs
+from dcsim.catalog.load import catalog
 from dcsim.errors import CapacityError, RangeError
 from dcsim.physics import electrical as el
 
@@ -156,3 +159,35 @@ def test_a_custom_ups_has_its_own_coefficients_and_no_other_takes_them():
 
 def test_nothing_installed_loses_nothing():
     assert float(losses(el.PowerChain(), 0.0, critical_rating_w=0.0, utility_rating_w=0.0).total_w) == 0.0
+
+
+@pytest.mark.parametrize("name", el.RACK_SUPPLY)
+def test_rack_supplies_lose_by_their_curve_and_their_rows_are_the_catalogs(name):
+    supply = el.RACK_SUPPLY[name]
+    at_design = float(supply.curve.efficiency(supply.load_at_design))
+    assert 0.94 < at_design < 0.99
+    chain = el.PowerChain(rack_supply=name)
+    it_w = np.array([0.1, 0.5, 1.0]) * 1e6
+    compute_w = el.compute_power_w(chain, it_w, 0.05 * it_w, 1e6)
+    assert (compute_w < 0.95 * it_w).all()
+    assert compute_w[-1] == pytest.approx((at_design - 0.05) * 1e6)
+    rows = catalog().part("electrical", f"rack_supply-{name}")
+    assert {n: row.value for n, row in rows.items()} == pytest.approx(
+        {n: getattr(supply.curve, n) for n in ("fixed_frac", "linear_frac", "square_frac")}
+    )
+
+
+def test_titanium_supplies_meet_the_points_that_they_were_fitted_on():
+    # 80 PLUS Titanium at 230 V: 90, 94, 96 and 91 % at 10, 20, 50 and 100 %.
+    curve = el.RACK_SUPPLY["psu_titanium"].curve
+    np.testing.assert_allclose(curve.efficiency([0.1, 0.2, 0.5, 1.0]), [0.90, 0.94, 0.96, 0.91], atol=0.013)
+
+
+def test_direct_current_moves_total_and_not_power_usage_effectiveness(tmp_path):
+    found = {
+        name: runs.read(pipeline.run(small(f"facility.power.rack_supply={name}"), tmp_path / name)).kpis
+        for name in ("psu_titanium", "shelf_800v")
+    }
+    supplies, direct = found["psu_titanium"], found["shelf_800v"]
+    assert supplies["pue"]["value"] == direct["pue"]["value"]
+    assert supplies["tue"]["value"] > direct["tue"]["value"] > direct["pue"]["value"]
