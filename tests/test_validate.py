@@ -12,7 +12,7 @@ from dcsim.validate.common import ABSENT, read, recognise, run, shipped_cases
 from dcsim.validate.suites import SUITES
 
 FORM = {"suite", "n", "n_predicted", "mape_pct", "median_pct", "max_pct", "coverage", "splits"}
-FORM |= {"parts", "findings", "rows"}
+FORM |= {"parts", "findings", "checks", "rows"}
 ROW = {"case_id", "column", "predicted", "published", "unit", "error_pct", "in_sample", "p10", "p90", "source"}
 WITHOUT_DATA = sorted(name for name, suite in SUITES.items() if not suite.needs_data)
 

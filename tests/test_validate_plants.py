@@ -1,14 +1,22 @@
 """Plants against published tables: what lies inside their bands, and what is said where there is no weather."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from dcsim.physics import towers
+from dcsim.physics.cooling_air import WaterCooledChiller, WaterCooledEconomiser
+from dcsim.physics.plant import Outdoor
+from dcsim.study.plant import Design, at_site, plant_year
+from dcsim.validate import second_model
 from dcsim.validate.common import run, shipped_cases
 from dcsim.validate.lei import SYSTEMS, predict
 from dcsim.validate.pue import LEI_2022, LEI_2025
 from dcsim.validate.sites import WEATHER_DIR, ZONES
 from dcsim.validate.suites import SUITES
+from dcsim.validate.table import markdown
 
 
 def result(name, reference, monkeypatch):
@@ -68,3 +76,54 @@ def test_every_system_is_predicted_where_weather_ships(number):
         assert 1.0 < pue < 2.5
         _, table = predict(str(number), zone, all_latent=True)
         assert table >= wue >= 0.0
+
+
+def test_reference_designs_agree_with_a_second_model_and_stay_out_of_the_table_of_accuracy(reference, monkeypatch):
+    path = reference(second_model.FILE)
+    monkeypatch.setenv("DCSIM_DATA_DIR", str(path.parent.parent))
+    found = second_model.pairs(path)
+    assert {pair.design for pair in found} == set(second_model.DESIGNS)
+    assert len(found) == len(second_model.DESIGNS) * len(second_model.PLACES)
+    for pair in found:
+        assert pair.ours.pue == pytest.approx(pair.pue, abs=0.02), (pair.site, pair.design)
+        assert pair.ours.wue_l_per_kwh == pytest.approx(pair.wue_l_per_kwh, abs=max(0.15 * pair.wue_l_per_kwh, 0.03)), (
+            pair.site,
+            pair.design,
+        )
+    checks = second_model.cross_check()
+    assert len(checks) == len(second_model.DESIGNS)
+    assert not set(checks) & set(markdown([result("pue", reference, monkeypatch)]).splitlines())
+
+
+def test_towers_that_stay_4_k_above_the_wet_bulb_explain_the_compressors_of_the_economiser(reference, monkeypatch):
+    path = reference(second_model.FILE)
+    monkeypatch.setenv("DCSIM_DATA_DIR", str(path.parent.parent))
+
+    def apart():
+        found = [pair for pair in second_model.pairs(path) if pair.design == "R2"]
+        return [pair.ours.shares()["compressors"] - pair.compressors for pair in found]
+
+    assert min(apart()) > 0.006
+    monkeypatch.setattr(towers, "approach_k", lambda wet, range_k, ratio=1.0: np.full(np.shape(wet), 4.0))
+    np.testing.assert_allclose(apart(), 0.0, atol=0.001)
+
+
+@pytest.mark.parametrize("economiser", [False, True])
+def test_condensers_that_take_no_cold_water_cost_power_in_the_cold_alone(economiser):
+    part = (WaterCooledEconomiser if economiser else WaterCooledChiller)(chilled_water_supply_c=10.0)
+    wet_c = np.array([-5.0, 2.0, 10.0, 24.0])
+    ready = at_site("greensboro-nc-tmy3")
+    air = Outdoor(wet_c + 1.0, wet_c, np.full(4, 0.002), np.full(4, 101325.0))
+    by = {
+        least: plant_year(
+            Design(replace(part, condenser_water_min_c=least)), air, ready.design_air, 0.8, site="", name=""
+        )
+        for least in (0.0, 22.0)
+    }
+    more_w = by[22.0].hours.chiller_w - by[0.0].hours.chiller_w
+    assert more_w[-1] == 0.0
+    assert (more_w[:-1] >= 0.0).all()
+    assert more_w[2] > 0.0
+    # Without an economiser fans slow down; with one a valve by-passes the condensers and the fans run on.
+    slower = by[22.0].hours.rejection_w[:2] < 0.5 * by[0.0].hours.rejection_w[:2]
+    assert slower.all() != economiser

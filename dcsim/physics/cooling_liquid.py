@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dcsim.physics import air_cooled, air_handlers, chillers, dry_coolers
 from dcsim.physics.fluids import affinity_power_w, mover_power_w, staged_power_w, water_flow_m3_s
-from dcsim.physics.parts import FreeCoil
+from dcsim.physics.parts import FreeCoil, WettedMedia
 from dcsim.physics.plant import HeatLoad, Outdoor, Path, PlantHour, PlantRating, hours, over
 from dcsim.units import AIR_CP_J_KG_K, LATENT_HEAT_J_KG
 
@@ -114,7 +114,7 @@ class DirectLiquidDryCooler(PlatesOnDryLoop):
 
 
 @dataclass(frozen=True)
-class DirectLiquidAdiabatic(PlatesOnDryLoop):
+class DirectLiquidAdiabatic(WettedMedia, PlatesOnDryLoop):
     """The same with wetted pads before the dry coolers, used in the hours that need them.
 
     Parameters
@@ -342,8 +342,7 @@ def liquid_path(part: DryLoop, liquid_w: Floats, outdoor: Outdoor, rating: Plant
         margin_frac=1.0 - loop_w / np.maximum(liquid_capacity_w(part, drawn_c, rating), 1e-9),
         supply_c=np.maximum(water_c - trimmed_k, set_point_c),
         evaporation_kg_s=evaporation,
-        # Pads are flushed as towers are, at five cycles of concentration.
-        blowdown_kg_s=0.25 * evaporation,
+        blowdown_kg_s=evaporation / (getattr(part, "cycles_of_concentration", np.inf) - 1.0),
     )
 
 

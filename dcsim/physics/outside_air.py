@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dcsim.physics import air_cooled, air_handlers, chillers, tower_plant
 from dcsim.physics.fluids import affinity_power_w
-from dcsim.physics.parts import ChilledOnAir, OnTowers
+from dcsim.physics.parts import ChilledOnAir, OnTowers, WettedMedia
 from dcsim.physics.plant import HeatLoad, Outdoor, Path, PlantHour, PlantRating, hours, over
 from dcsim.physics.psychrometrics import (
     humidity_ratio_from_dew_point,
@@ -55,7 +55,7 @@ class OutsideAir:
 
 
 @dataclass(frozen=True)
-class AirEconomiserEvaporative(OutsideAir, ChilledOnAir):
+class AirEconomiserEvaporative(WettedMedia, OutsideAir, ChilledOnAir):
     """Outdoor air with direct evaporation; coils on air-cooled chillers for the rest and for humid hours."""
 
     kind: Literal["air_economiser_evaporative"] = "air_economiser_evaporative"
@@ -164,12 +164,11 @@ def _behind(part: Any, load_w: Floats, mechanical_frac: Floats, outdoor: Outdoor
 
 
 def _hours(part: Any, path: Path, evaporation: Floats, rating: PlantRating) -> PlantHour:
-    """A plant's hours, with the water of wetted media: drained at the towers' cycles, five where there are none."""
-    cycles = float(getattr(part, "cycles_of_concentration", 5.0))
+    """A plant's hours, with the water of wetted media, drained at the plant's cycles."""
     path = replace(
         path,
         evaporation_kg_s=path.evaporation_kg_s + evaporation,
-        blowdown_kg_s=path.blowdown_kg_s + evaporation / (cycles - 1.0),
+        blowdown_kg_s=path.blowdown_kg_s + evaporation / (part.cycles_of_concentration - 1.0),
     )
     warmer_k = path.supply_c - part.chilled_water_supply_c
     return hours([path], part.base_frac * rating.air_w, part.supply_air_temp_c + warmer_k, path.supply_c)
@@ -204,7 +203,7 @@ def _capacity_frac(part: Any, outdoor: Outdoor, rating: PlantRating) -> Floats:
 
 
 @dataclass(frozen=True)
-class IndirectEvaporative(ChilledOnAir):
+class IndirectEvaporative(WettedMedia, ChilledOnAir):
     """Air-to-air exchangers whose outdoor side is wetted when it must be; coils on air-cooled chillers for the rest.
 
     Parameters

@@ -111,6 +111,9 @@ class TowerWater:
         chiller. [1]
     evaporator_approach_k, condenser_approach_k : float
         Chilled water above evaporating and condensing above leaving condenser water; assumption, 1 to 3. [K]
+    condenser_water_min_c : float
+        Coldest water that the condensers may take: fans slow down to hold it, and where an economiser wants colder
+        water a valve by-passes the condensers; assumption, 13 to 22 (old machines), 0 for none. [degC]
     tower_fan_frac : float
         Tower fans at full speed over heat rejected at design; 0.008 to 0.014, the latter ASHRAE 90.1's minimum
         efficiency. [1]
@@ -132,12 +135,26 @@ class TowerWater:
     carnot_frac: Annotated[float, Ge(0.3), Le(0.8)] = 0.62
     evaporator_approach_k: Annotated[float, Ge(0.5), Le(5.0)] = 2.0
     condenser_approach_k: Annotated[float, Ge(0.5), Le(5.0)] = 2.0
+    condenser_water_min_c: Annotated[float, Ge(0.0), Le(26.0)] = 13.0
     tower_fan_frac: Annotated[float, Ge(0.002), Le(0.03)] = 0.010
     tower_fan_floor_frac: Annotated[float, Ge(0.0), Le(1.0)] = 0.20
     tower_liquid_to_gas: Annotated[float, Ge(0.5), Le(2.5)] = 1.0
     cycles_of_concentration: Annotated[float, Gt(1.0), Le(20.0)] = 5.0
     drift_frac: Annotated[float, Ge(0.0), Le(0.005)] = 2e-5
     tower_evaporation: Evaporation = "saturated"
+
+
+@dataclass(frozen=True)
+class WettedMedia:
+    """Media or pads that are kept wet with basin water, in plants without towers.
+
+    Parameters
+    ----------
+    cycles_of_concentration : float
+        Solids in the basin over solids in the make-up; assumption, 3 to 10. [1]
+    """
+
+    cycles_of_concentration: Annotated[float, Gt(1.0), Le(20.0)] = 5.0
 
 
 @dataclass(frozen=True)
@@ -182,6 +199,7 @@ class OnTowers(TowerWater, AirSide):
             self.tower_liquid_to_gas,
             self.cycles_of_concentration,
             self.drift_frac,
+            self.condenser_water_min_c,
             self.tower_evaporation,
         )
 

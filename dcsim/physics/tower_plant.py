@@ -42,6 +42,7 @@ class TowerSide:
     tower_liquid_to_gas: float
     cycles_of_concentration: float
     drift_frac: float
+    condenser_water_min_c: float
     evaporation: Evaporation = "saturated"
 
     def coldest_c(self, wet_bulb_c: Floats) -> Floats:
@@ -93,8 +94,9 @@ def run(side: TowerSide, load_w: Floats, outdoor: Outdoor, parts: dict[str, floa
               \quad T_{we} = T_{wb} + A(T_{wb}, R) + \Delta T_{hx}
 
     While it takes all, tower fans slow down to the air flow that just holds the set point; else they run at full speed,
-    since a kelvin less of lift saves more than they draw. Pumps and tower cells are staged with the load
-    (:func:`dcsim.physics.fluids.staged_power_w`), so range and water per cell stay at design.
+    since a kelvin less of lift saves more than they draw, unless condensers may take no colder water. Pumps and tower
+    cells are staged with the load (:func:`dcsim.physics.fluids.staged_power_w`), so range and water per cell stay at
+    design.
 
     Capacity falls with tower water hotter than at the design hour; where chillers and redundant ones cannot carry their
     share, the supply temperature rises until they can.
@@ -104,7 +106,9 @@ def run(side: TowerSide, load_w: Floats, outdoor: Outdoor, parts: dict[str, floa
     if side.economiser_approach_k is None:
         free_set_point_c = side.supply_c - side.delta_t_k  # colder than any return, so it never takes part
         free_frac = np.zeros(load_w.shape)
-        water_per_air: Floats = np.ones(load_w.shape)
+        held = towers.liquid_to_gas_for(side.condenser_water_min_c - wet, wet, range_k)
+        water_per_air: Floats = np.where(coldest_c < side.condenser_water_min_c, held, 1.0)
+        coldest_c = np.maximum(coldest_c, side.condenser_water_min_c)
     else:
         free_set_point_c = side.supply_c - side.economiser_approach_k
         free_frac = np.clip(1.0 - (coldest_c - free_set_point_c) / side.delta_t_k, 0.0, 1.0)
@@ -113,8 +117,9 @@ def run(side: TowerSide, load_w: Floats, outdoor: Outdoor, parts: dict[str, floa
 
     mechanical_w = load_w * (1.0 - free_frac)
     units, redundant = parts["chillers"], parts["redundant_chillers"]
+    cop = side.cop(np.maximum(coldest_c, side.condenser_water_min_c))
     chiller_w = chillers.compressor_w(
-        mechanical_w, side.cop(coldest_c), parts["chiller_heat_w"], units=units, redundant_units=redundant
+        mechanical_w, cop, parts["chiller_heat_w"], units=units, redundant_units=redundant
     )
     condenser_w = load_w + chiller_w
     condenser_pump_w = staged_power_w(

@@ -71,8 +71,8 @@ def validate(
         click.echo(_errors(name.replace("_", " "), split))
     for part in result["parts"]:
         click.echo(_errors(f"{part['name']}, {part['meaning']}", part))
-    for finding in result["findings"]:
-        click.echo(finding)
+    for text in [*result["findings"], *result["checks"]]:
+        click.echo(text)
 
 
 def _line(row: dict[str, Any]) -> str:

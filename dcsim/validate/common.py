@@ -75,7 +75,8 @@ class Suite:
 
     No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship, or its cases are
     themselves ``data_files`` of the reference data. ``findings``
-    says in words what cases, with their answers, show.
+    says in words what cases, with their answers, show; ``checks`` what models of our own say of each other, which no
+    table of accuracy holds.
     """
 
     kinds: Mapping[str, Kind]
@@ -85,6 +86,7 @@ class Suite:
     data_files: tuple[str, ...] = ()
     needs_data: bool = False
     findings: Callable[[Sequence[Case]], Sequence[str]] = lambda cases: ()
+    checks: Callable[[], Sequence[str]] = tuple
 
 
 def reference(name: str) -> Path:
@@ -151,7 +153,8 @@ def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
     findings = list(suite.findings([case for _, _, case in named]))
     if suite.data_files and not paths:
         findings.append(f"{ABSENT} ({', '.join(suite.data_files)}; set DCSIM_DATA_DIR)")
-    return {"suite": name, **summary(rows), "parts": parts, "findings": findings, "rows": rows}
+    checks = list(suite.checks())
+    return {"suite": name, **summary(rows), "parts": parts, "findings": findings, "checks": checks, "rows": rows}
 
 
 def _given(kind: Kind, case: Case) -> Case:

@@ -59,6 +59,7 @@ TOWERS: Numbers = {
     "condenser_range_k": 5.0,
     "tower_fan_frac": 0.008,
     "drift_frac": 0.0025,
+    "condenser_water_min_c": 0.0,
 }
 LARGE_TOWERS: Numbers = {**TOWERS, "cycles_of_concentration": 9.0}
 # A fifth less efficient than a large machine, and one machine that carries the load alone.

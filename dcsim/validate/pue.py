@@ -11,6 +11,7 @@ from dcsim.catalog.normals import sites
 from dcsim.study.plant import Prepared, at_site, designs, plant_year
 from dcsim.validate.common import Case, Kind, NotPredicted, Part, Suite
 from dcsim.validate.lei import predict, stated
+from dcsim.validate.second_model import cross_check
 
 # A region is predicted by a site with normals no further than this. [km]
 NEAR_KM = 75.0
@@ -143,4 +144,5 @@ SUITE = Suite(
     data_files=tuple(f"cases/{name}" for name in (LEI_2025, LEI_2022, REGIONS)),
     needs_data=True,
     findings=findings,
+    checks=cross_check,
 )

@@ -31,7 +31,7 @@ def of_zone(zone: str) -> tuple[Prepared, ...]:
     NotPredicted
         If there is none: no other zone stands in.
     """
-    found = [site for name in ZONES.get(zone, ()) if (site := _site(name)) is not None]
+    found = [site for name in ZONES.get(zone, ()) if (site := at_place(name)) is not None]
     folder = os.environ.get(WEATHER_DIR)
     if folder:
         names = (f"{zone}-*", f"{zone}_*", f"{zone}.*")
@@ -44,7 +44,10 @@ def of_zone(zone: str) -> tuple[Prepared, ...]:
 
 
 @cache
-def _site(name: str) -> Prepared | None:
+def at_place(name: str) -> Prepared | None:
+    """Air of a weather year of the catalog, or of a file of the reference data; None where it is not at hand."""
+    if not name:
+        return None
     if "/" not in name:
         return at_site(name)
     path = at_hand(name)
