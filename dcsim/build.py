@@ -18,7 +18,7 @@ from dcsim.model.facility import Fabric
 from dcsim.model.load import Loaded
 from dcsim.phases import BuiltPhase, fill_phases
 from dcsim.physics.cooling import COOLING
-from dcsim.physics.electrical import PDU, RACK_SUPPLY, TRANSFORMER, PowerChain, ups_curve
+from dcsim.physics.electrical import PDU, RACK_SUPPLY, SUBSTATION, TRANSFORMER, PowerChain, ups_curve
 from dcsim.physics.fabric import FABRICS
 from dcsim.physics.servers import ServerPower
 from dcsim.registry import lookup
@@ -249,6 +249,7 @@ def _note_chain(used: Assumptions, chain: PowerChain) -> None:
         ("ups", ups_curve(chain)),
         ("pdu", PDU[chain.pdu]),
         ("transformer", TRANSFORMER[chain.transformer]),
+        ("substation", SUBSTATION[chain.substation]),
         ("rack_supply", RACK_SUPPLY[chain.rack_supply].curve),
     ):
         for name in ("fixed_frac", "linear_frac", "square_frac"):

@@ -78,10 +78,13 @@ def test_every_choice_of_the_chain_is_registered_and_none_is_missing():
     assert choices["ups"] == {*el.UPS, "custom"}
     assert choices["pdu"] == set(el.PDU)
     assert choices["transformer"] == set(el.TRANSFORMER)
-    assert choices["redundancy"] == choices["transformer_redundancy"] == set(el.REDUNDANCY)
+    assert choices["substation"] == set(el.SUBSTATION)
+    assert choices["rack_supply"] == set(el.RACK_SUPPLY)
+    topologies = ("redundancy", "transformer_redundancy", "substation_redundancy")
+    assert all(choices[name] == set(el.REDUNDANCY) for name in topologies)
 
 
-@pytest.mark.parametrize("curves", [el.UPS, el.PDU, el.TRANSFORMER])
+@pytest.mark.parametrize("curves", [el.UPS, el.PDU, el.TRANSFORMER, el.SUBSTATION])
 def test_every_curve_loses_at_least_nothing_and_says_where_it_is_from(curves):
     for curve in curves.values():
         loss = curve.loss_w(np.linspace(0, MW, 101), MW, "part")
@@ -191,3 +194,31 @@ def test_direct_current_moves_total_and_not_power_usage_effectiveness(tmp_path):
     supplies, direct = found["psu_titanium"], found["shelf_800v"]
     assert supplies["pue"]["value"] == direct["pue"]["value"]
     assert supplies["tue"]["value"] > direct["tue"]["value"] > direct["pue"]["value"]
+
+
+def test_a_substation_is_at_its_best_where_core_and_copper_lose_alike():
+    curve = el.SUBSTATION["liquid-25mva"]
+    loads = np.linspace(0.05, 1.0, 96)
+    best = loads[np.argmin(curve.loss_w(loads, 1.0, "substation") / loads)]
+    assert best == pytest.approx(0.4)
+    assert float(curve.loss_w(0.4, 1.0, "substation")) / 0.4 == pytest.approx(0.003)
+    rows = catalog().part("electrical", "substation-liquid-25mva")
+    assert {name: row.value for name, row in rows.items()} == {n: getattr(curve, n) for n in rows}
+
+
+def test_a_substation_loses_what_its_curve_says_and_counts_at_the_meter():
+    plain, own = el.PowerChain(), el.PowerChain(substation="liquid-25mva")
+    without, whole = losses(plain, 0.8 * MW, 0.2 * MW), losses(own, 0.8 * MW, 0.2 * MW)
+    stepped_w = MW + float(without.total_w)
+    more_w = el.SUBSTATION["liquid-25mva"].loss_w(stepped_w, 2 * 3 * MW, "substation")
+    assert float(whole.total_w - without.total_w) == pytest.approx(float(more_w))
+    assert float(whole.indoor_w) == float(without.indoor_w)
+    meter_w = MW + float(without.total_w) + 1.0
+    with pytest.raises(CapacityError, match="utility rating"):
+        losses(own, 0.8 * MW, 0.2 * MW, utility_rating_w=meter_w)
+
+
+def test_servers_fit_a_site_with_a_substation_of_its_own(tmp_path):
+    found = runs.read(pipeline.run(small("facility.power.substation=liquid-25mva"), tmp_path)).kpis
+    plain = runs.read(pipeline.run(small(), tmp_path / "plain")).kpis
+    assert 1e-3 < found["pue"]["value"] - plain["pue"]["value"] < 1e-2
