@@ -12,6 +12,7 @@ from dcsim.capacity import Capacity, SiteDesign
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, carbon_table
 from dcsim.catalog.weather import WeatherYear, weather
+from dcsim.clean_power import CleanSupply, supplies
 from dcsim.climate import Climate, climate, design_hour
 from dcsim.errors import UnknownNameError
 from dcsim.model.facility import Fabric
@@ -45,6 +46,8 @@ class Facility:
     climate: Climate
     weather: WeatherYear
     carbon: Floats
+    residual_mix_kg_per_kwh: float | None
+    clean: tuple[CleanSupply, ...]
     interval_s: int
     horizon_s: float
     notes: tuple[str, ...]
@@ -193,6 +196,8 @@ def build(
         climate=climate(year, scenario.plan.start, round(horizon_s / interval_s), interval_s),
         weather=year,
         carbon=carbon_table(scenario.site.carbon),
+        residual_mix_kg_per_kwh=scenario.site.residual_mix_kg_per_kwh,
+        clean=supplies(loaded, round(horizon_s / interval_s), interval_s),
         interval_s=interval_s,
         horizon_s=horizon_s,
         notes=(*year.notes,),

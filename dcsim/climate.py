@@ -26,6 +26,7 @@ class Climate:
     row: Ints
     month: Ints
     hour: Ints
+    calendar_year: Ints
 
     def rows(self, intervals: slice) -> Outdoor:
         """Outdoor air of some intervals."""
@@ -51,19 +52,34 @@ def outdoor_year(weather: WeatherYear, interval_s: int) -> Outdoor:
     return Outdoor(dry, wet_bulb_c(dry, humidity, pressure), humidity, pressure)
 
 
+def hour_of_year(plan_start: datetime.date, n_intervals: int, interval_s: int, hours: int) -> Ints:
+    """Hour of a year of 8,760 or 8,784 h in which each interval lies; leap days as for :func:`climate`."""
+    when = _when(plan_start, n_intervals, interval_s)
+    return (_day(when, hours) - 1) * 24 + when.hour.to_numpy().astype(np.int64)
+
+
+def _when(plan_start: datetime.date, n_intervals: int, interval_s: int) -> pd.DatetimeIndex:
+    """Start of each interval."""
+    start = np.datetime64(plan_start, "s")
+    return pd.DatetimeIndex(start + (np.arange(n_intervals) * interval_s).astype("timedelta64[s]"))
+
+
+def _day(when: pd.DatetimeIndex, hours: int) -> Ints:
+    """Day of a year of so many hours, from 1."""
+    day = when.day_of_year.to_numpy().astype(np.int64)
+    leap = when.is_leap_year
+    if hours == 8760:
+        return np.where(leap & (day >= LEAP_DAY), day - 1, day)
+    return np.where(~leap & (day >= LEAP_DAY), day + 1, day)
+
+
 def climate(weather: WeatherYear, plan_start: datetime.date, n_intervals: int, interval_s: int) -> Climate:
     """Lay a weather year over the calendar of a plan.
 
     A year of 8,760 h repeats 28 February on a leap day; one of 8,784 h leaves its leap day out of other years.
     """
-    start = np.datetime64(plan_start, "s")
-    when = pd.DatetimeIndex(start + (np.arange(n_intervals) * interval_s).astype("timedelta64[s]"))
-    day = when.day_of_year.to_numpy().astype(np.int64)
-    leap = when.is_leap_year
-    if weather.hours == 8760:
-        day = np.where(leap & (day >= LEAP_DAY), day - 1, day)
-    else:
-        day = np.where(~leap & (day >= LEAP_DAY), day + 1, day)
+    when = _when(plan_start, n_intervals, interval_s)
+    day = _day(when, weather.hours)
     second = when.hour.to_numpy() * 3600 + when.minute.to_numpy() * 60
     per_day = int(SECONDS_PER_DAY) // interval_s
     return Climate(
@@ -71,6 +87,7 @@ def climate(weather: WeatherYear, plan_start: datetime.date, n_intervals: int, i
         (day - 1) * per_day + second // interval_s,
         when.month.to_numpy().astype(np.int64),
         when.hour.to_numpy().astype(np.int64),
+        when.year.to_numpy().astype(np.int64),
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dcsim.build import Facility
+from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS
 from dcsim.physics.electrical import compute_power_w
 from dcsim.sim.recorder import FAILED, STATUSES, SimResult
@@ -130,6 +131,14 @@ def account(facility: Facility, result: SimResult) -> pd.DataFrame:
     table["water_kg"] = table["evaporation_kg"] + table["blowdown_kg"] + table["drift_kg"]
     energy_kwh = table["facility_power_w"] * duration_s / J_PER_KWH
     table["carbon_kg"] = energy_kwh * table["carbon_intensity_kg_per_kwh"]
+    table["clean_power_w"] = sum((supply.power_w for supply in facility.clean), np.zeros(len(duration_s)))
+    intensity = table["carbon_intensity_kg_per_kwh"]
+    if facility.residual_mix_kg_per_kwh is not None:
+        intensity = np.full(len(duration_s), facility.residual_mix_kg_per_kwh)
+    clean_kwh = table["clean_power_w"] * duration_s / J_PER_KWH
+    table["carbon_market_kg"], table["carbon_hourly_kg"] = carbon_left_kg(
+        energy_kwh, clean_kwh, intensity, facility.climate.calendar_year
+    )
     return pd.DataFrame({column.name: table[column.name] for column in INTERVALS}, copy=False)
 
 

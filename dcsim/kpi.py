@@ -109,6 +109,13 @@ def tue(r: Results) -> float:
     return _ratio(r.energy_j("facility_power_w"), r.energy_j("compute_power_w"), "energy that reaches boards")
 
 
+def clean_matched_frac(r: Results) -> float:
+    """Share of the facility's energy that contracts meet within the interval."""
+    met_w = np.minimum(r.intervals["clean_power_w"].to_numpy(), r.intervals["facility_power_w"].to_numpy())
+    met_j = float(met_w @ r.intervals["duration_s"].to_numpy())
+    return _ratio(met_j, r.energy_j("facility_power_w"), "facility energy")
+
+
 def wue_l_per_kwh(r: Results) -> float:
     """Water usage effectiveness; a kilogram of water is a litre."""
     return _ratio(float(r.intervals["water_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
@@ -247,6 +254,19 @@ KPIS: dict[str, Kpi] = {
     ),
     "carbon_t": Kpi(
         lambda r: float(r.intervals["carbon_kg"].sum()) / 1e3, "t", "location-based operational carbon of the plan"
+    ),
+    "carbon_market_t": Kpi(
+        lambda r: float(r.intervals["carbon_market_kg"].sum()) / 1e3,
+        "t",
+        "market-based operational carbon, contracts matched by calendar year; GHG Protocol Scope 2",
+    ),
+    "carbon_hourly_t": Kpi(
+        lambda r: float(r.intervals["carbon_hourly_kg"].sum()) / 1e3,
+        "t",
+        "operational carbon with contracts matched within each interval",
+    ),
+    "clean_matched_frac": Kpi(
+        clean_matched_frac, "1", "energy that contracted carbon-free power meets in its interval over facility energy"
     ),
     "water_m3": Kpi(
         lambda r: m3_from_kg_water(float(r.intervals["water_kg"].sum())), "m3", "make-up water of the plan"

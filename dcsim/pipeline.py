@@ -101,6 +101,7 @@ def run(
     progress("write", 0.9)
     resolved: dict[str, Any] = scenario.model_dump(mode="json")
     inputs = {"catalog": digest(), f"weather {facility.weather.name}": facility.weather.sha256, **ready.demand.inputs}
+    inputs |= {f"clean power {of.contract.name}": of.sha256 for of in facility.clean if of.sha256}
     if ready.machine.measured:
         inputs[f"gpu_profile {ready.machine.name}"] = ready.machine.identity
     if draws:
@@ -127,7 +128,7 @@ def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, A
     scenario = ready.loaded.scenario
     intervals, jobs = _operate(ready, progress)
     progress("cost", 0.95)
-    quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start)
+    quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start, ready.facility.clean)
     ledger = cost(Books(scenario, ready.facility.assets, quantities, ready.used))
     figures = kpis(Results(scenario, intervals, jobs, ledger, ready.facility.final.design_pue))
     tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}

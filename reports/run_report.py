@@ -28,8 +28,12 @@ CARDS = (
     ("peak_facility_power_mw", "highest power at the meter", 1.0, "MW"),
     ("facility_energy_mwh", "energy bought", 1e-3, "GWh"),
     ("carbon_t", "carbon, location-based", 1e-3, "kt"),
+    ("carbon_market_t", "carbon, market-based", 1e-3, "kt"),
+    ("carbon_hourly_t", "carbon, hourly-matched", 1e-3, "kt"),
     ("water_m3", "water", 1e-3, "thousand m³"),
 )
+# Shown where there are contracts of clean power; without any they are the location-based carbon again.
+BY_CONTRACT = ("carbon_market_t", "carbon_hourly_t")
 
 
 def write(folder: Path) -> None:
@@ -56,6 +60,8 @@ def html(run: Run) -> str:
 def _cards(run: Run) -> list[dict[str, Any]]:
     cards = []
     for name, heading, factor, unit in CARDS:
+        if name in BY_CONTRACT and not run.scenario["site"]["clean_power"]:
+            continue
         kpi = run.kpis[name]
         value = kpi["value"]
         cards.append(

@@ -37,6 +37,7 @@ ALLOWED["scenarios"] = {"base"}
 STEP = {
     "assets": "build",
     "capacity": "build",
+    "clean_power": "build",
     "climate": "build",
     "services": "build",
     "phases": "build",

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from dcsim.assets import Asset
 from dcsim.catalog.load import Assumptions
+from dcsim.clean_power import CleanSupply
 from dcsim.finance.ledger import Entry, ledger, month_number
 from dcsim.finance.tariff import BillLine, Tariff, bill
 from dcsim.model.economics import Economics, Internal, Rental
+from dcsim.model.facility import CleanPower
 from dcsim.model.scenario import Scenario
 from dcsim.steps import sum_by
-from dcsim.units import SECONDS_PER_HOUR, m3_from_kg_water
+from dcsim.units import SECONDS_PER_HOUR, m3_from_kg_water, mwh_from_j
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +33,7 @@ class Quantities:
     sewer_m3: Floats
     allocated_gpu_h: Floats
     energised_gpu_h: Floats
+    clean_mwh: tuple[tuple[CleanPower, Floats], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,13 @@ class CostLine:
     meaning: str
 
 
-def monthly_quantities(tariff: Tariff, intervals: pd.DataFrame, plan_start: datetime.date) -> Quantities:
-    """Sum the interval table into months."""
+def monthly_quantities(
+    tariff: Tariff,
+    intervals: pd.DataFrame,
+    plan_start: datetime.date,
+    clean: Sequence[CleanSupply] = (),
+) -> Quantities:
+    """Sum the interval table, and what contracts of clean power deliver, into months."""
     start_s = intervals["start_s"].to_numpy()
     when = pd.DatetimeIndex(np.datetime64(plan_start, "s") + start_s.astype("timedelta64[s]"))
     month = (when.year.to_numpy() * 12 + when.month.to_numpy() - 1 - month_number(plan_start)).astype(np.int64)
@@ -91,6 +99,7 @@ def monthly_quantities(tariff: Tariff, intervals: pd.DataFrame, plan_start: date
         sewer_m3=m3_from_kg_water(total(intervals["blowdown_kg"].to_numpy())),
         allocated_gpu_h=total(intervals["gpus_allocated"].to_numpy() * hours),
         energised_gpu_h=total(intervals["gpus_energised"].to_numpy() * hours),
+        clean_mwh=tuple((supply.contract, mwh_from_j(total(supply.power_w * duration_s))) for supply in clean),
     )
 
 
@@ -166,6 +175,15 @@ def electricity(books: Books) -> Iterator[Entry]:
         for month, quantity in zip(books.months, line.quantity, strict=True):
             price = _inflated(charge.price_usd, charge.price_year, month, inflation)
             yield Entry(month, "opex", label, "site", float(quantity), line.unit, price, charge.source)
+
+
+def clean_power(books: Books) -> Iterator[Entry]:
+    """Pay for what each contract of clean power delivers, at its nominal price."""
+    for contract, delivered in books.quantities.clean_mwh:
+        for month, quantity in zip(books.months, delivered, strict=True):
+            price = contract.certificate_usd_per_mwh
+            label = f"clean power: {contract.name}"
+            yield Entry(month, "opex", label, "site", float(quantity), "MWh", price, "scenario")
 
 
 def water(books: Books) -> Iterator[Entry]:
@@ -276,13 +294,16 @@ CONVENTIONS = (
     "Energy is billed on interval means at the meter; demand is the highest interval mean of the month within its "
     "hours; ratchets and minimum bills are not modelled.",
     "A job wider than a node holds whole nodes; revenue counts allocated GPU-hours times the sold share.",
-    "PUE, WUE and CUE are ratios of sums; carbon is location-based and operational, by the grid table of the scenario.",
+    "PUE, WUE and CUE are ratios of sums; carbon is operational. Location-based it follows the grid table alone; "
+    "market-based, contracts of clean power count against the energy of their calendar year; hourly-matched, against "
+    "that of their interval. Excess is neither sold nor carried over.",
     "The weather is a typical year repeated; 28 February stands for a leap day.",
 )
 
 COST_LINES: dict[str, CostLine] = {
     "capital": CostLine(capital, "assets and their replacements, paid between order and delivery"),
     "electricity": CostLine(electricity, "energy, demand and fixed charges of the tariff"),
+    "clean power": CostLine(clean_power, "certificates of carbon-free power under contract"),
     "water": CostLine(water, "make-up water and sewer"),
     "maintenance": CostLine(maintenance, "upkeep as a share of price"),
     "staff": CostLine(staff, "people on site"),

@@ -18,6 +18,29 @@ else:
     Cooling = Annotated[Union[tuple(system.part for system in COOLING.values())], Field(discriminator="kind")]  # noqa: UP007
 
 
+class CleanPower(Stated):
+    """Carbon-free power under contract, with its certificates."""
+
+    name: Name
+    capacity_mw: Positive = Field(le=5000, description="what it delivers at full output [MW]")
+    profile: Text = Field(
+        default="flat",
+        description="flat, or the path of a CSV with a column capacity_frac, the output over the capacity of each hour "
+        "of a year in local standard time, relative to the scenario file; a developer's 8,760 h estimate",
+    )
+    certificate_usd_per_mwh: Annotated[float, Field(strict=True, ge=0, le=1000)] = Field(
+        description="paid for each MWh delivered, used or not, on top of the tariff; nominal [USD/MWh]"
+    )
+    start: datetime.date | None = Field(default=None, description="first day; the plan's if absent")
+    end: datetime.date | None = Field(default=None, description="day after the last; the plan's if absent")
+
+    @model_validator(mode="after")
+    def _end_follows_start(self) -> Self:
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError(f"end {self.end} is not after start {self.start}; swap or correct the dates")
+        return self
+
+
 class Site(Stated):
     """Where the facility stands and what it is connected to."""
 
@@ -33,6 +56,14 @@ class Site(Stated):
     )
     tariff: Name = Field(description="key in the catalog's tariffs")
     carbon: Name = Field(description="key in the catalog's carbon tables")
+    clean_power: tuple[CleanPower, ...] = Field(
+        default=(), description="carbon-free power under contract; it moves market-based and hourly-matched carbon only"
+    )
+    residual_mix_kg_per_kwh: Annotated[float, Field(strict=True, ge=0, le=2)] | None = Field(
+        default=None,
+        description="carbon intensity of energy that no contract covers; the grid's own, hour by hour, if absent: too "
+        "low where others claim its clean part [kg/kWh]",
+    )
     water: Name = Field(default="loudoun-water-2024", description="key of the water and sewer prices")
     proxies: dict[Literal["weather", "tariff", "carbon", "water"], Text] = Field(
         default_factory=dict,
