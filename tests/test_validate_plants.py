@@ -1,11 +1,13 @@
 """Plants against published tables: what lies inside their bands, and what is said where there is no weather."""
 
+import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from dcsim.finance.items import CONVENTIONS
 from dcsim.physics import towers
 from dcsim.physics.cooling_air import WaterCooledChiller, WaterCooledEconomiser
 from dcsim.physics.plant import Outdoor
@@ -13,7 +15,7 @@ from dcsim.study.plant import Design, at_site, plant_year
 from dcsim.validate import second_model
 from dcsim.validate.common import run, shipped_cases
 from dcsim.validate.lei import SYSTEMS, predict
-from dcsim.validate.pue import LEI_2022, LEI_2025
+from dcsim.validate.pue import LEI_2022, LEI_2025, PRESETS, own_overhead, reported
 from dcsim.validate.sites import WEATHER_DIR, ZONES
 from dcsim.validate.suites import SUITES
 from dcsim.validate.table import markdown
@@ -36,7 +38,24 @@ def test_pue_of_systems_with_published_parameters_lies_inside_the_published_band
     share, cells = inside(found, "Lei 2025, systems 0, 1, 2 and 5", "Lei and Masanet 2022, systems 1, 2 and 5")
     assert cells >= 46
     assert share >= 0.95
-    assert any("climate alone does not predict" in text for text in found["findings"])
+    (finding,) = (text for text in found["findings"] if "climate alone does not predict" in text)
+    # Every report repeats these figures.
+    (convention,) = (text for text in CONVENTIONS if "Climate alone" in text)
+    assert re.search(r"of (\d+) region-years .* by (\d\.\d+)", finding).groups() == tuple(
+        re.search(r"of (\d+) region-years .* by (\d\.\d+)", convention).groups()
+    )
+
+
+def test_an_operators_constant_is_fitted_without_the_region_that_it_predicts(reference, monkeypatch):
+    found = result("pue", reference, monkeypatch)
+    fitted = [part for part in found["parts"] if part["name"].endswith(", fitted")]
+    assert len(fitted) == len(PRESETS)
+    assert all(part["held_out"] for part in fitted)
+    for provider in PRESETS:
+        rows = reported(provider)
+        region = rows[0][0]
+        others = [published - ours for name, ours, published in rows if name != region]
+        assert own_overhead(provider, region) == pytest.approx(sum(others) / len(others))
 
 
 def test_water_lies_inside_by_the_tables_convention_and_is_printed_by_ours(reference, monkeypatch):

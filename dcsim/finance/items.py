@@ -297,6 +297,8 @@ CONVENTIONS = (
     "PUE, WUE and CUE are ratios of sums; carbon is operational. Location-based it follows the grid table alone; "
     "market-based, contracts of clean power count against the energy of their calendar year; hourly-matched, against "
     "that of their interval. Excess is neither sold nor carried over.",
+    "PUE and water are of this plant in this climate at this load. Climate alone predicts no site: of 20 region-years "
+    "that operators report, the PUE of one plant by climate ranks with the reported one by 0.04 (dcsim validate pue).",
     "The weather is a typical year repeated; 28 February stands for a leap day.",
 )
 
