@@ -13,7 +13,7 @@ from dcsim.physics.cooling_air import WaterCooledChiller, WaterCooledEconomiser
 from dcsim.physics.plant import Outdoor
 from dcsim.study.plant import Design, at_site, plant_year
 from dcsim.validate import second_model
-from dcsim.validate.common import run, shipped_cases
+from dcsim.validate.common import ABSENT, run, shipped_cases
 from dcsim.validate.lei import SYSTEMS, predict
 from dcsim.validate.pue import LEI_2022, LEI_2025, PRESETS, own_overhead, reported
 from dcsim.validate.sites import WEATHER_DIR, ZONES
@@ -146,3 +146,26 @@ def test_condensers_that_take_no_cold_water_cost_power_in_the_cold_alone(economi
     # Without an economiser fans slow down; with one a valve by-passes the condensers and the fans run on.
     slower = by[22.0].hours.rejection_w[:2] < 0.5 * by[0.0].hours.rejection_w[:2]
     assert slower.all() != economiser
+
+
+def test_frontier_and_esif_lie_within_two_hundredths_from_their_loads_and_water(monkeypatch, tmp_path):
+    monkeypatch.setenv("DCSIM_DATA_DIR", str(tmp_path))
+    found = run("pue", SUITES["pue"], shipped_cases("pue", SUITES["pue"]))
+    rows = {row["case_id"]: row for row in found["rows"]}
+    assert set(rows) == {"frontier-2023", "esif"}
+    for row in rows.values():
+        assert not row["in_sample"]
+        assert row["predicted"] == pytest.approx(row["published"], abs=0.02)
+    assert any(text.startswith(ABSENT) for text in found["findings"])
+
+
+def test_a_supercomputer_without_weather_has_a_reason(tmp_path):
+    path = tmp_path / "cases.csv"
+    path.write_text(
+        "it_mean_mw,it_design_mw,facility_water_c,facility_water_rise_k,liquid_frac,weather,pue\n"
+        "5,10,30,8,1.0,zone 8,1.05\n5,10,30,8,1.0,atlantis,1.05\n50,10,30,8,1.0,us-co-denver,1.05\n"
+    )
+    rows = run("pue", SUITES["pue"], [path])["rows"]
+    assert [row["predicted"] for row in rows] == [None] * 3
+    for row, says in zip(rows, ("zone 8", "atlantis", "at most 1"), strict=True):
+        assert says in row["reason"]

@@ -73,8 +73,8 @@ class Part:
 class Suite:
     """A registered suite: its kinds by name, parts and splits to report, and the files of cases that ship.
 
-    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship, or its cases are
-    themselves ``data_files`` of the reference data. ``findings``
+    No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship, or some of its
+    cases are themselves ``data_files`` of the reference data. ``findings``
     says in words what cases, with their answers, show; ``checks`` what models of our own say of each other, which no
     table of accuracy holds.
     """
@@ -105,10 +105,11 @@ def reference(name: str) -> Path:
 
 def shipped_cases(name: str, suite: Suite) -> list[Path]:
     """The files of cases that come with a suite, or those of the reference data where they are at hand."""
-    if suite.data_files:
-        return [path for file in suite.data_files if (path := at_hand(file))]
     folder = Path(str(files("dcsim.validate"))) / "cases"
-    return [folder / file for file in suite.files or (f"{name}.csv",)]
+    shipped = [folder / file for file in suite.files]
+    if suite.data_files:
+        return shipped + [path for file in suite.data_files if (path := at_hand(file))]
+    return shipped or [folder / f"{name}.csv"]
 
 
 def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
@@ -151,7 +152,8 @@ def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
             }
             parts.append({**labels, **_errors(of_part), "coverage": _coverage(of_part)})
     findings = list(suite.findings([case for _, _, case in named]))
-    if suite.data_files and not paths:
+    own = list(paths) == shipped_cases(name, suite)
+    if own and suite.data_files and not any(at_hand(file) for file in suite.data_files):
         findings.append(f"{ABSENT} ({', '.join(suite.data_files)}; set DCSIM_DATA_DIR)")
     checks = list(suite.checks())
     return {"suite": name, **summary(rows), "parts": parts, "findings": findings, "checks": checks, "rows": rows}

@@ -10,10 +10,13 @@ from scipy.stats import spearmanr
 
 from dcsim.catalog.normals import sites
 from dcsim.catalog.reference import at_hand
-from dcsim.study.plant import Prepared, at_site, designs, plant_year
+from dcsim.physics.electrical import PowerChain
+from dcsim.physics.liquid_on_towers import DirectLiquidTower
+from dcsim.study.plant import Design, Prepared, at_site, designs, plant_year
 from dcsim.validate.common import Case, Kind, NotPredicted, Part, Suite, read
 from dcsim.validate.lei import predict, stated
 from dcsim.validate.second_model import cross_check
+from dcsim.validate.sites import of_zone
 
 # A region is predicted by a site with normals no further than this. [km]
 NEAR_KM = 75.0
@@ -37,6 +40,24 @@ def lei(case: Case) -> Mapping[str, float]:
     """PUE of a system in a zone. [1]"""
     pue, _ = predict(case["Case"], case["Climate Zone"])
     return {"PUE_p50": pue, "pue_5th": pue}
+
+
+def hpc(case: Case) -> Mapping[str, float]:
+    """PUE of a supercomputer's cold plates on towers, from its load, water and share of liquid. [1]
+
+    Parameters that no source gives have their defaults, but for the plant's base load, whose default was fitted on
+    Frontier's cooling power: it is left out, so what controls and sumps take is missing.
+    """
+    cooling = DirectLiquidTower(
+        facility_water_supply_c=float(case["facility_water_c"]),
+        facility_water_delta_t_k=float(case["facility_water_rise_k"]),
+        base_frac=0.0,
+    )
+    design = Design(cooling, PowerChain(redundancy="N", ups="none"), float(case["liquid_frac"]), 0.005)
+    load = float(case["it_mean_mw"]) / float(case["it_design_mw"])
+    place = case["weather"]
+    years = of_zone(place.removeprefix("zone ")) if place.startswith("zone ") else (_ready(place),)
+    return {"pue": fmean(plant_year(design, at.air, at.design_air, load, site=at.name, name="").pue for at in years)}
 
 
 def _km(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -132,6 +153,9 @@ def parts() -> Sequence[Part]:
         Part("Lei 2025, other systems", "by assumed parameters", lambda c: _of(c, "2025", False)),
         Part("Lei and Masanet 2022, other systems", "by assumed parameters", lambda c: _of(c, "2022", False)),
     ]
+    found.append(
+        Part("Frontier and ESIF", "from load, water temperatures and share of liquid", lambda c: "it_mean_mw" in c)
+    )
     return [*found, *(_operator(name) for name in PRESETS), *(_fitted(name) for name in PRESETS)]
 
 
@@ -174,6 +198,13 @@ SUITE = Suite(
             bands={"pue_5th": ("pue_5th", "pue_95th")},
             band_only=True,
         ),
+        "hpc": Kind(
+            ("it_mean_mw", "it_design_mw", "facility_water_c", "facility_water_rise_k", "liquid_frac", "weather"),
+            {"pue": "1"},
+            hpc,
+            lambda case: False,
+            "PUE that supercomputer sites report of a year",
+        ),
         "regions": Kind(
             ("year", "provider", "region", "geolocation"),
             {"pue": "1"},
@@ -184,6 +215,7 @@ SUITE = Suite(
     },
     "PUE by climate zone of published models, and reported by operators of regions",
     parts=parts,
+    files=("pue-hpc.csv",),
     data_files=tuple(f"cases/{name}" for name in (LEI_2025, LEI_2022, REGIONS)),
     needs_data=True,
     findings=findings,
