@@ -21,6 +21,7 @@ from dcsim.phases import BuiltPhase, fill_phases
 from dcsim.physics.cooling import COOLING
 from dcsim.physics.electrical import PDU, RACK_SUPPLY, SUBSTATION, TRANSFORMER, PowerChain, ups_curve
 from dcsim.physics.fabric import FABRICS
+from dcsim.physics.generators import Generators, fuel_of_tests_l_per_s, installed_w
 from dcsim.physics.servers import ServerPower
 from dcsim.registry import lookup
 from dcsim.services import Services, server_power, services
@@ -48,6 +49,9 @@ class Facility:
     carbon: Floats
     residual_mix_kg_per_kwh: float | None
     clean: tuple[CleanSupply, ...]
+    generators: Generators
+    test_fuel_l_s: tuple[float, ...]
+    diesel_kg_per_l: float
     interval_s: int
     horizon_s: float
     notes: tuple[str, ...]
@@ -86,6 +90,7 @@ class Facility:
                     "limits": [dataclasses.asdict(limit) for limit in phase.limits],
                     "design_it_mw": mw_from_w(phase.capacity.it_design_w),
                     "design_facility_mw": mw_from_w(phase.capacity.facility_design_w),
+                    "generators_mw": mw_from_w(installed_w(self.generators, phase.capacity.facility_design_w)),
                     "switches": phase.capacity.fabric.switches,
                     "fabric_kw": kw_from_w(phase.capacity.fabric_power_w),
                 }
@@ -198,10 +203,22 @@ def build(
         carbon=carbon_table(scenario.site.carbon),
         residual_mix_kg_per_kwh=scenario.site.residual_mix_kg_per_kwh,
         clean=supplies(loaded, round(horizon_s / interval_s), interval_s),
+        generators=stated.generators,
+        test_fuel_l_s=_test_fuel(used, stated.generators, [phase.capacity.facility_design_w for phase in phases]),
+        diesel_kg_per_l=used.use("carbon of generators", "electrical", "generator-diesel", "carbon_kg_per_l"),
         interval_s=interval_s,
         horizon_s=horizon_s,
         notes=(*year.notes,),
     )
+
+
+def _test_fuel(used: Assumptions, part: Generators, design_w: list[float]) -> tuple[float, ...]:
+    """Fuel that tests burn from each phase's date on. [L/s]"""
+    key, why = "generator-diesel", "tests of generators"
+    fixed, linear = (used.use(why, "electrical", key, name) for name in ("fixed_l_per_kwh", "linear_l_per_kwh"))
+    used.state(why, "electrical", key, "test_h_per_year", part.test_h_per_year, "h")
+    used.state(why, "electrical", key, "test_load_frac", part.test_load_frac, "1")
+    return tuple(fuel_of_tests_l_per_s(part, one, fixed_l_per_kwh=fixed, linear_l_per_kwh=linear) for one in design_w)
 
 
 def _weather(loaded: Loaded) -> WeatherYear:

@@ -68,6 +68,8 @@ INTERVALS = (
     Column("water_kg", "f", "kg", "make-up water: evaporation + blowdown + drift"),
     Column("carbon_intensity_kg_per_kwh", "f", "kg/kWh", "location-based average carbon intensity of the grid"),
     Column("carbon_kg", "f", "kg", "location-based operational carbon: facility energy times carbon intensity"),
+    Column("generator_fuel_l", "f", "L", "fuel that tests of generators burn, spread over the year"),
+    Column("carbon_fuel_kg", "f", "kg", "direct carbon of that fuel, scope 1"),
     Column("clean_power_w", "f", "W", "mean carbon-free power delivered under contract, used or not"),
     Column(
         "carbon_market_kg", "f", "kg", "market-based carbon: of energy that contracts leave uncovered over the year"

@@ -33,6 +33,7 @@ SURROUNDINGS = (
     "heat_rejected_w",
     "heat_reused_w",
     "compute_power_w",
+    "generator_fuel_l",
     "cooling_margin_frac",
     "supply_air_c",
     "supply_water_c",
@@ -131,6 +132,7 @@ def account(facility: Facility, result: SimResult) -> pd.DataFrame:
     table["water_kg"] = table["evaporation_kg"] + table["blowdown_kg"] + table["drift_kg"]
     energy_kwh = table["facility_power_w"] * duration_s / J_PER_KWH
     table["carbon_kg"] = energy_kwh * table["carbon_intensity_kg_per_kwh"]
+    table["carbon_fuel_kg"] = table["generator_fuel_l"] * facility.diesel_kg_per_l
     table["clean_power_w"] = sum((supply.power_w for supply in facility.clean), np.zeros(len(duration_s)))
     intensity = table["carbon_intensity_kg_per_kwh"]
     if facility.residual_mix_kg_per_kwh is not None:
@@ -149,7 +151,9 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
         table[name] = np.zeros(n)
     table["cooling_mode"] = np.zeros(n, dtype=np.int64)
     starts = [phase.capacity.start_s for phase in facility.phases] + [facility.horizon_s]
-    for phase, start_s, end_s in zip(facility.phases, starts[:-1], starts[1:], strict=True):
+    for phase, fuel_l_s, start_s, end_s in zip(
+        facility.phases, facility.test_fuel_l_s, starts[:-1], starts[1:], strict=True
+    ):
         rows = slice(round(start_s / facility.interval_s), round(end_s / facility.interval_s))
         capacity = phase.capacity
         table["fabric_power_w"][rows] = capacity.fabric_power_w
@@ -180,6 +184,7 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
             # Transformers stand outdoors and give their loss to the air themselves.
             ("heat_rejected_w", plant.heat_rejected_w + losses.transformer_loss_w),
             ("heat_reused_w", plant.heat_reused_w),
+            ("generator_fuel_l", fuel_l_s * seconds),
             (
                 "compute_power_w",
                 compute_power_w(facility.design.chain, it_w, table["server_fan_power_w"][rows], capacity.it_design_w),

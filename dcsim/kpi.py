@@ -255,6 +255,11 @@ KPIS: dict[str, Kpi] = {
     "carbon_t": Kpi(
         lambda r: float(r.intervals["carbon_kg"].sum()) / 1e3, "t", "location-based operational carbon of the plan"
     ),
+    "carbon_fuel_t": Kpi(
+        lambda r: float(r.intervals["carbon_fuel_kg"].sum()) / 1e3,
+        "t",
+        "direct carbon of generators' tests, scope 1; in no other figure of carbon",
+    ),
     "carbon_market_t": Kpi(
         lambda r: float(r.intervals["carbon_market_kg"].sum()) / 1e3,
         "t",

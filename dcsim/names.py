@@ -42,6 +42,7 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
     yield ("site", "tariff"), partial(catalog.part, "tariffs", site.tariff)
     yield ("site", "carbon"), partial(carbon_table, site.carbon)
     yield ("site", "water"), partial(catalog.row, "prices", site.water, "water_usd_per_m3")
+    yield ("site", "diesel"), partial(catalog.row, "prices", site.diesel, "usd_per_l")
     yield ("facility", "server"), partial(catalog.part, "servers", facility.server)
     fabric = facility.fabric
     yield ("facility", "fabric", "kind"), partial(lookup, FABRICS, fabric.kind, "fabric")

@@ -33,6 +33,7 @@ class Quantities:
     sewer_m3: Floats
     allocated_gpu_h: Floats
     energised_gpu_h: Floats
+    fuel_l: Floats
     clean_mwh: tuple[tuple[CleanPower, Floats], ...] = ()
 
 
@@ -99,6 +100,7 @@ def monthly_quantities(
         sewer_m3=m3_from_kg_water(total(intervals["blowdown_kg"].to_numpy())),
         allocated_gpu_h=total(intervals["gpus_allocated"].to_numpy() * hours),
         energised_gpu_h=total(intervals["gpus_energised"].to_numpy() * hours),
+        fuel_l=total(intervals["generator_fuel_l"].to_numpy()),
         clean_mwh=tuple((supply.contract, mwh_from_j(total(supply.power_w * duration_s))) for supply in clean),
     )
 
@@ -184,6 +186,18 @@ def clean_power(books: Books) -> Iterator[Entry]:
             price = contract.certificate_usd_per_mwh
             label = f"clean power: {contract.name}"
             yield Entry(month, "opex", label, "site", float(quantity), "MWh", price, "scenario")
+
+
+def diesel(books: Books) -> Iterator[Entry]:
+    """Pay for the fuel of generators' tests."""
+    key = books.scenario.site.diesel
+    inflation = books.inflation_frac("energy")
+    price = books.used.use("fuel of generators", "prices", key, "usd_per_l")
+    row = books.used.catalog.row("prices", key, "usd_per_l")
+    for month, quantity in zip(books.months, books.quantities.fuel_l, strict=True):
+        if quantity > 0:
+            inflated = _inflated(price, row.price_year, month, inflation)
+            yield Entry(month, "opex", "generator fuel", "site", float(quantity), "L", inflated, row.source)
 
 
 def water(books: Books) -> Iterator[Entry]:
@@ -306,6 +320,7 @@ COST_LINES: dict[str, CostLine] = {
     "capital": CostLine(capital, "assets and their replacements, paid between order and delivery"),
     "electricity": CostLine(electricity, "energy, demand and fixed charges of the tariff"),
     "clean power": CostLine(clean_power, "certificates of carbon-free power under contract"),
+    "diesel": CostLine(diesel, "fuel of generators' tests"),
     "water": CostLine(water, "make-up water and sewer"),
     "maintenance": CostLine(maintenance, "upkeep as a share of price"),
     "staff": CostLine(staff, "people on site"),

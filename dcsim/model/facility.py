@@ -9,6 +9,7 @@ from dcsim.model.base import Count, Fraction, Name, Positive, Stated, Text
 from dcsim.physics.cooling import COOLING
 from dcsim.physics.electrical import PowerChain
 from dcsim.physics.fabric import FABRICS
+from dcsim.physics.generators import Generators
 from dcsim.physics.plant import CoolingPart
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Site(Stated):
         description="carbon intensity of energy that no contract covers; the grid's own, hour by hour, if absent: too "
         "low where others claim its clean part [kg/kWh]",
     )
+    diesel: Name = Field(default="us-diesel-2024", description="key of the price of diesel")
     water: Name = Field(default="loudoun-water-2024", description="key of the water and sewer prices")
     proxies: dict[Literal["weather", "tariff", "carbon", "water"], Text] = Field(
         default_factory=dict,
@@ -150,6 +152,7 @@ class Facility(Stated):
     racks: Racks
     fabric: Fabric = Fabric()
     power: PowerChain = PowerChain()
+    generators: Generators = Generators()
     cooling: Cooling
     support_power_frac: Fraction | None = Field(
         default=None,
