@@ -21,6 +21,10 @@ CONSTRUCTION_SHARES = {
 }
 
 
+# Life-cycle assessment of a building, its power and its cooling, from which every site's is scaled.
+EMBODIED = "embodied-construction"
+
+
 @dataclass(frozen=True)
 class Upkeep:
     """Yearly upkeep as a share of the price, and where the share comes from."""
@@ -35,7 +39,7 @@ class Asset:
 
     ``value_decay_frac`` is the yearly factor of its market value; None is straight line to zero over ``life_years``,
     and an infinite life keeps its value. ``hardware`` is paid by deposit and rest and not inflated; anything else is
-    construction.
+    construction. ``embodied_kg`` is the carbon of making and building one unit, 0 where it is not known.
     """
 
     phase: str
@@ -52,6 +56,7 @@ class Asset:
     upkeep: Upkeep
     hardware: bool
     value_decay_frac: float | None = None
+    embodied_kg: float = 0.0
 
     @property
     def cost_usd(self) -> float:
@@ -90,6 +95,9 @@ def _construction(used: Assumptions, scenario: Scenario, phase: Phase, counts: P
     price = value("construction cost", "usd_per_critical_mw")
     row = used.catalog.row("prices", key, "usd_per_critical_mw")
     none = Upkeep(0.0, "")
+    # Spread over the parts of the building by their share of the cost.
+    embodied_kg = 1e3 * used.use("embodied carbon", "prices", EMBODIED, "embodied_kg_per_critical_kw")
+    known = sum(used.catalog.row("prices", key, share).value for share, _ in CONSTRUCTION_SHARES.values())
     plant = Upkeep(
         used.use("upkeep", "operations", economics.operations, "maintenance_frac_critical"),
         used.catalog.row("operations", economics.operations, "maintenance_frac_critical").source,
@@ -103,6 +111,7 @@ def _construction(used: Assumptions, scenario: Scenario, phase: Phase, counts: P
             source=row.source,
             life_years=value("replacement and residual value", life),
             upkeep=plant if share == "share_critical_capacity" else none,
+            embodied_kg=embodied_kg * used.catalog.row("prices", key, share).value / known,
         )
     extras: dict[str, float | None] = {"soft_cost": None, "contingency": economics.contingency_frac}
     if scenario.facility.cooling.kind.startswith("direct_liquid"):
@@ -181,6 +190,7 @@ def _hardware(used: Assumptions, scenario: Scenario, phase: Phase, counts: Phase
             unit_price_usd=used.use(f"cost of {asset_class}", table, key, parameter),
             price_year=row.price_year,
             source=row.source,
+            embodied_kg=used.use("embodied carbon", table, key, "embodied_kg") if table == "servers" else 0.0,
         )
     prices = scenario.economics.construction
     row = used.catalog.row("prices", prices, "support_frac_of_servers")

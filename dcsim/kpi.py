@@ -1,6 +1,6 @@
 """Key figures: one function each, with its unit and the standard or rule that defines it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class Results:
     jobs: pd.DataFrame
     ledger: pd.DataFrame
     design_pue: float
+    embodied_kg: Mapping[str, float]
 
     def energy_j(self, column: str) -> float:
         """Energy over the plan of a power column. [J]"""
@@ -259,6 +260,16 @@ KPIS: dict[str, Kpi] = {
         lambda r: float(r.intervals["carbon_fuel_kg"].sum()) / 1e3,
         "t",
         "direct carbon of generators' tests, scope 1; in no other figure of carbon",
+    ),
+    "embodied_servers_t": Kpi(
+        lambda r: r.embodied_kg.get("servers", 0.0) / 1e3,
+        "t",
+        "carbon of making the GPU servers bought within the plan; networks and storage are not counted",
+    ),
+    "embodied_construction_t": Kpi(
+        lambda r: r.embodied_kg.get("construction", 0.0) / 1e3,
+        "t",
+        "carbon of building halls, power and cooling within the plan, replacements included",
     ),
     "carbon_market_t": Kpi(
         lambda r: float(r.intervals["carbon_market_kg"].sum()) / 1e3,

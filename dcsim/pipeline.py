@@ -14,7 +14,7 @@ from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, job_table
 from dcsim.errors import UnknownNameError
-from dcsim.finance.items import CONVENTIONS, Books, cost, monthly_quantities
+from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
 from dcsim.finance.tariff import Tariff
 from dcsim.kpi import Results, kpis
 from dcsim.model.load import Loaded
@@ -129,8 +129,9 @@ def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, A
     intervals, jobs = _operate(ready, progress)
     progress("cost", 0.95)
     quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start, ready.facility.clean)
-    ledger = cost(Books(scenario, ready.facility.assets, quantities, ready.used))
-    figures = kpis(Results(scenario, intervals, jobs, ledger, ready.facility.final.design_pue))
+    books = Books(scenario, ready.facility.assets, quantities, ready.used)
+    ledger = cost(books)
+    figures = kpis(Results(scenario, intervals, jobs, ledger, ready.facility.final.design_pue, embodied_kg(books)))
     tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}
     return figures, tables
 

@@ -144,6 +144,18 @@ def capital(books: Books) -> Iterator[Entry]:
                 yield Entry(month, "capex", label, asset.phase, asset.quantity * share, asset.unit, price, asset.source)
 
 
+def embodied_kg(books: Books) -> dict[str, float]:
+    """Carbon of making and building what goes into service within the plan, replacements included, by asset class. [kg]
+
+    Land, networks, storage and support are not counted: no source was found.
+    """
+    found: dict[str, float] = {}
+    for asset in books.assets:
+        carbon = asset.embodied_kg * asset.quantity * len(_purchases(asset, books))
+        found[asset.asset_class] = found.get(asset.asset_class, 0.0) + carbon
+    return found
+
+
 def residual(books: Books) -> Iterator[Entry]:
     """Value of each asset on the last day: market decay for hardware, straight line for buildings, land at cost."""
     end = books.months.stop
