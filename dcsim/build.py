@@ -88,6 +88,7 @@ class Facility:
                     "gpus": phase.capacity.servers * self.gpus_per_server,
                     "binding": phase.binding,
                     "limits": [dataclasses.asdict(limit) for limit in phase.limits],
+                    "critical_mw": mw_from_w(phase.capacity.critical_rating_w),
                     "design_it_mw": mw_from_w(phase.capacity.it_design_w),
                     "design_facility_mw": mw_from_w(phase.capacity.facility_design_w),
                     "generators_mw": mw_from_w(installed_w(self.generators, phase.capacity.facility_design_w)),
@@ -186,6 +187,7 @@ def build(
         optic_power_w=optic_w,
         support_frac=default(stated.support_power_frac, "storage and support servers", "support_power_frac", "1"),
         lighting_frac=default(stated.lighting_frac, "lighting and services", "lighting_frac", "1"),
+        power_oversubscription=stated.power_oversubscription,
     )
     per_rack = _servers_per_rack(loaded, used, server, server_w)
     phases, assets = fill_phases(loaded, used, design, per_rack)

@@ -60,6 +60,7 @@ class SiteDesign:
     optic_power_w: float
     support_frac: float
     lighting_frac: float
+    power_oversubscription: float = 1.0
 
     @property
     def _passes(self) -> int:
@@ -87,11 +88,15 @@ class SiteDesign:
         fabric = self.fabric.counts(servers * self.ports_per_server, self.radix, self.oversubscription)
         fabric_w = fabric.switches * self.switch_power_w + fabric.optics(self.optical_hosts) * self.optic_power_w
         servers_w = servers * self.server_design_w
-        it_w = servers_w * (1 + self.support_frac) + fabric_w
+        at_once_w = servers_w / self.power_oversubscription
+        it_w = at_once_w + servers_w * self.support_frac + fabric_w
         lighting_w = self.lighting_frac * it_w
         critical_w = max(critical_w, it_w)
         # Cold plates take their share of the electronics at most; what they leave, fans included, the air must take.
-        liquid_w = self.server.liquid_frac * servers * max(self.server_design_w - self.server.fan_max_w, 0.0)
+        # With fewer than all at their design power the fans may turn fast or slow, so each path is sized for its worst.
+        fans_w = servers * self.server.fan_max_w
+        liquid_w = self.server.liquid_frac * min(max(servers_w - fans_w, 0.0), at_once_w)
+        least_w = self.server.liquid_frac * max(at_once_w - fans_w, 0.0)
         plant_w = 0.0
         for _ in range(self._passes):
             pdu_w, ups_w = indoor_losses_w(
@@ -101,7 +106,7 @@ class SiteDesign:
                 mechanical_w=plant_w,
                 mechanical_rating_w=plant_w,
             )
-            heat = HeatLoad(it_w - liquid_w + float(pdu_w) + float(ups_w) + lighting_w, liquid_w)
+            heat = HeatLoad(it_w - least_w + float(pdu_w) + float(ups_w) + lighting_w, liquid_w)
             rating = size(self.cooling, heat, self.outdoor)
             plant_w = float(np.max(plant(self.cooling, heat, self.outdoor, rating).power_w))
         behind_w = it_w + float(pdu_w) + float(ups_w) + plant_w + lighting_w

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dcsim.build import Facility
 from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS
+from dcsim.errors import CapacityError
 from dcsim.physics.electrical import compute_power_w
 from dcsim.sim.recorder import FAILED, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
@@ -162,7 +163,16 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
         servers_w = table["job_power_w"][rows] + table["idle_power_w"][rows]
         it_w = servers_w + table["fabric_power_w"][rows] + table["support_power_w"][rows]
         liquid_w = facility.design.server.liquid_frac * (servers_w - table["server_fan_power_w"][rows])
-        losses, plant = facility.design.power(capacity, it_w, liquid_w, facility.climate.rows(rows))
+        try:
+            losses, plant = facility.design.power(capacity, it_w, liquid_w, facility.climate.rows(rows))
+        except CapacityError as error:
+            ratio = facility.design.power_oversubscription
+            if ratio == 1.0:
+                raise
+            raise CapacityError(
+                f"phase '{phase.name}': {error}; or lower facility.power_oversubscription from {ratio:g}, since these "
+                "jobs draw more at once"
+            ) from None
         seconds = table["duration_s"][rows]
         for name, values in (
             ("it_power_w", it_w),
@@ -191,6 +201,16 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
             ),
         ):
             table[name][rows] = values
+
+
+def it_peak_frac(facility: Facility, intervals: pd.DataFrame) -> float:
+    """Highest IT power of an interval over the critical rating that stands in it. [1]"""
+    starts_s = np.array([phase.capacity.start_s for phase in facility.phases])
+    ratings_w = np.array([phase.capacity.critical_rating_w for phase in facility.phases])
+    stands = np.searchsorted(starts_s, intervals["start_s"].to_numpy(), side="right") - 1
+    # Before the first phase nothing draws power.
+    share = np.where(stands >= 0, intervals["it_power_w"].to_numpy() / ratings_w[np.maximum(stands, 0)], 0.0)
+    return float(share.max())
 
 
 def job_table(facility: Facility, demand: Demand, result: SimResult) -> pd.DataFrame:

@@ -28,6 +28,7 @@ class Results:
     ledger: pd.DataFrame
     design_pue: float
     embodied_kg: Mapping[str, float]
+    it_peak_frac: float
 
     def energy_j(self, column: str) -> float:
         """Energy over the plan of a power column. [J]"""
@@ -208,6 +209,11 @@ KPIS: dict[str, Kpi] = {
     ),
     "peak_facility_power_mw": Kpi(
         lambda r: mw_from_w(float(r.intervals["facility_power_w"].max())), "MW", "highest interval mean at the meter"
+    ),
+    "it_peak_frac": Kpi(
+        lambda r: r.it_peak_frac,
+        "1",
+        "highest interval mean of IT power over what the UPS may carry; its inverse bounds oversubscription",
     ),
     "gpus_installed": Kpi(
         lambda r: float(r.intervals["gpus_energised"].iloc[-1]), "GPU", "GPUs in powered racks at the end of the plan"

@@ -12,7 +12,7 @@ from dcsim import runs
 from dcsim.build import Facility, build
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
-from dcsim.energy import account, job_table
+from dcsim.energy import account, it_peak_frac, job_table
 from dcsim.errors import UnknownNameError
 from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
 from dcsim.finance.tariff import Tariff
@@ -131,7 +131,8 @@ def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, A
     quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start, ready.facility.clean)
     books = Books(scenario, ready.facility.assets, quantities, ready.used)
     ledger = cost(books)
-    figures = kpis(Results(scenario, intervals, jobs, ledger, ready.facility.final.design_pue, embodied_kg(books)))
+    design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
+    figures = kpis(Results(scenario, intervals, jobs, ledger, design_pue, embodied_kg(books), peak))
     tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}
     return figures, tables
 

@@ -154,6 +154,12 @@ class Facility(Stated):
     power: PowerChain = PowerChain()
     generators: Generators = Generators()
     cooling: Cooling
+    power_oversubscription: Annotated[float, Field(strict=True, ge=1, le=2)] = Field(
+        default=1.0,
+        description="design power of all servers over what UPS, plant and utility are sized for, since not all draw it "
+        "at once; feeds of racks keep their size. Nothing is capped: a plan whose interval exceeds a rating is "
+        "refused, so see it_peak_frac first",
+    )
     support_power_frac: Fraction | None = Field(
         default=None,
         description="storage, management and login servers over the GPU servers' design power; the catalog's if absent",
