@@ -25,6 +25,7 @@ from dcsim.physics.plans import candidates, search
 from dcsim.physics.psychrometrics import humidity_ratio_from_dew_point, wet_bulb_c
 from dcsim.physics.training import step
 from dcsim.sim.engine import ClusterSpec, simulate
+from dcsim.study.plant import Design, at_site, designs, plant_year
 
 DCSIM = Path(sys.executable).with_name("dcsim")
 
@@ -120,6 +121,28 @@ def steps_and_plans() -> None:
     show(f"plan search over 1,024 GPUs, {len(some.gpus):,} plans", used, "s", 1.0)
 
 
+def plants() -> None:
+    """Every cooling system over a year of hours at a prepared site, and a thousand designs of them."""
+    ready = at_site("greensboro-nc-tmy3")
+
+    def year(design: Design) -> object:
+        return plant_year(design, ready.air, ready.design_air, 0.8, site="", name="")
+
+    used = {kind: cpu_s(lambda of=design: year(of))[0] for kind, design in designs().items()}
+    slowest = max(used, key=lambda kind: used[kind])
+    show("site-design-year, the slowest cooling system", 1e3 * used[slowest], "ms", 5.0, slowest)
+    loads = np.linspace(0.2, 1.0, 1000)
+    kinds = list(designs().values())
+
+    def thousand() -> object:
+        return [
+            plant_year(kinds[i % len(kinds)], ready.air, ready.design_air, float(load), site="", name="").pue
+            for i, load in enumerate(loads)
+        ]
+
+    show("1,000 designs on one site-year", cpu_s(thousand, 1)[0], "s", 5.0)
+
+
 def whole() -> None:
     """The baseline as a planner runs it, report included, and the help."""
     with tempfile.TemporaryDirectory() as folder:
@@ -137,4 +160,5 @@ if __name__ == "__main__":
     psychrometrics()
     schedule()
     accounting()
+    plants()
     steps_and_plans()
