@@ -130,6 +130,26 @@ def test_power_and_mode_rise_with_the_heat_of_the_day(kind):
     assert np.diff(hour.power_w).min() > -(0.012 if kind == "indirect_evaporative" else 0.005) * 8 * MW
 
 
+# Those whose compressors never take all the heat: the rest always goes another way.
+NEVER_ALL = {
+    "indirect_evaporative",
+    "direct_liquid_dry_cooler",
+    "direct_liquid_adiabatic",
+    "direct_liquid_tower",
+    "direct_liquid_heat_reuse",
+    "single_phase_immersion",
+}
+
+
+@KINDS
+def test_cop_falls_as_ambient_rises(kind):
+    hour = run(kind, np.full(300, 8.0), air(np.linspace(20, 38, 300), 0.6))
+    compressors_w = hour.chiller_w[hour.mode == 2]
+    assert (len(compressors_w) == 0) == (kind in NEVER_ALL)
+    # The same heat in hours ever hotter.
+    assert (np.diff(compressors_w) > 0).all()
+
+
 @KINDS
 def test_the_design_hour_is_carried_with_nothing_to_spare(kind):
     part, _ = built(kind)
