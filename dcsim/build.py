@@ -19,9 +19,10 @@ from dcsim.model.facility import Fabric
 from dcsim.model.load import Loaded
 from dcsim.phases import BuiltPhase, fill_phases
 from dcsim.physics.cooling import COOLING
-from dcsim.physics.electrical import PDU, RACK_SUPPLY, SUBSTATION, TRANSFORMER, PowerChain, ups_curve
+from dcsim.physics.electrical import PDU, SUBSTATION, TRANSFORMER, PowerChain, ups_curve
 from dcsim.physics.fabric import FABRICS
 from dcsim.physics.generators import Generators, fuel_of_tests_l_per_s, installed_w
+from dcsim.physics.rack_supplies import RACK_SUPPLY
 from dcsim.physics.servers import ServerPower
 from dcsim.registry import lookup
 from dcsim.services import Services, server_power, services

@@ -10,7 +10,7 @@ from dcsim.build import Facility
 from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS
 from dcsim.errors import CapacityError
-from dcsim.physics.electrical import compute_power_w
+from dcsim.physics.rack_supplies import compute_power_w
 from dcsim.sim.recorder import FAILED, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
 from dcsim.units import J_PER_KWH
@@ -197,7 +197,9 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
             ("generator_fuel_l", fuel_l_s * seconds),
             (
                 "compute_power_w",
-                compute_power_w(facility.design.chain, it_w, table["server_fan_power_w"][rows], capacity.it_design_w),
+                compute_power_w(
+                    facility.design.chain.rack_supply, it_w, table["server_fan_power_w"][rows], capacity.it_design_w
+                ),
             ),
         ):
             table[name][rows] = values

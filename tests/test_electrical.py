@@ -11,6 +11,7 @@ from dcsim import pipeline, runs
 from dcsim.catalog.load import catalog
 from dcsim.errors import CapacityError, RangeError
 from dcsim.physics import electrical as el
+from dcsim.physics import rack_supplies
 
 MW = 1e6
 CHAINS = st.builds(
@@ -79,7 +80,7 @@ def test_every_choice_of_the_chain_is_registered_and_none_is_missing():
     assert choices["pdu"] == set(el.PDU)
     assert choices["transformer"] == set(el.TRANSFORMER)
     assert choices["substation"] == set(el.SUBSTATION)
-    assert choices["rack_supply"] == set(el.RACK_SUPPLY)
+    assert choices["rack_supply"] == set(rack_supplies.RACK_SUPPLY)
     topologies = ("redundancy", "transformer_redundancy", "substation_redundancy")
     assert all(choices[name] == set(el.REDUNDANCY) for name in topologies)
 
@@ -164,14 +165,13 @@ def test_nothing_installed_loses_nothing():
     assert float(losses(el.PowerChain(), 0.0, critical_rating_w=0.0, utility_rating_w=0.0).total_w) == 0.0
 
 
-@pytest.mark.parametrize("name", el.RACK_SUPPLY)
+@pytest.mark.parametrize("name", rack_supplies.RACK_SUPPLY)
 def test_rack_supplies_lose_by_their_curve_and_their_rows_are_the_catalogs(name):
-    supply = el.RACK_SUPPLY[name]
+    supply = rack_supplies.RACK_SUPPLY[name]
     at_design = float(supply.curve.efficiency(supply.load_at_design))
     assert 0.94 < at_design < 0.99
-    chain = el.PowerChain(rack_supply=name)
     it_w = np.array([0.1, 0.5, 1.0]) * 1e6
-    compute_w = el.compute_power_w(chain, it_w, 0.05 * it_w, 1e6)
+    compute_w = rack_supplies.compute_power_w(name, it_w, 0.05 * it_w, 1e6)
     assert (compute_w < 0.95 * it_w).all()
     assert compute_w[-1] == pytest.approx((at_design - 0.05) * 1e6)
     rows = catalog().part("electrical", f"rack_supply-{name}")
@@ -182,7 +182,7 @@ def test_rack_supplies_lose_by_their_curve_and_their_rows_are_the_catalogs(name)
 
 def test_titanium_supplies_meet_the_points_that_they_were_fitted_on():
     # 80 PLUS Titanium at 230 V: 90, 94, 96 and 91 % at 10, 20, 50 and 100 %.
-    curve = el.RACK_SUPPLY["psu_titanium"].curve
+    curve = rack_supplies.RACK_SUPPLY["psu_titanium"].curve
     np.testing.assert_allclose(curve.efficiency([0.1, 0.2, 0.5, 1.0]), [0.90, 0.94, 0.96, 0.91], atol=0.013)
 
 

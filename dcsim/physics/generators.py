@@ -7,9 +7,7 @@ from annotated_types import Ge, Le
 
 from dcsim.physics.electrical import REDUNDANCY
 from dcsim.registry import lookup
-from dcsim.units import SECONDS_PER_HOUR
-
-HOURS_PER_YEAR = 8760.0
+from dcsim.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True)
