@@ -68,9 +68,17 @@ class DryLoop(FreeCoil):
         """Air that the dry coolers draw [degC], and the humidity that pads gave it [kg/kg]."""
         return dry_bulb_c, np.zeros(np.shape(dry_bulb_c))
 
+    def wetting_kg_s(self, wetted: Floats, heat_w: Floats) -> tuple[Floats, Floats]:
+        """Water that pads evaporate, by the humidity that they give [kg/kg], and that flushes them."""
+        return np.zeros(heat_w.shape), np.zeros(heat_w.shape)
+
     def reused_w(self, loop_w: Floats, design_w: float, dry_bulb_c: Floats) -> Floats:
         """Heat of the loop that a user takes before the dry coolers. [W]"""
         return np.zeros(loop_w.shape)
+
+    def reuse_pump_w(self, reused_w: Floats) -> Floats:
+        """Pumps of the user's exchanger. [W]"""
+        return np.zeros(reused_w.shape)
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,11 @@ class DirectLiquidAdiabatic(WettedMedia, PlatesOnDryLoop):
         taken_c = np.where(dry_bulb_c > wanted_c, np.minimum(np.maximum(reach_c, wanted_c), dry_bulb_c), dry_bulb_c)
         return taken_c, AIR_CP_J_KG_K * (dry_bulb_c - taken_c) / LATENT_HEAT_J_KG
 
+    def wetting_kg_s(self, wetted: Floats, heat_w: Floats) -> tuple[Floats, Floats]:
+        """Only the coolers that work are wetted, each at its design rise of the air."""
+        evaporation: Floats = wetted * heat_w / (AIR_CP_J_KG_K * self.cooler_air_rise_k)
+        return evaporation, evaporation / (self.cycles_of_concentration - 1.0)
+
 
 @dataclass(frozen=True)
 class DirectLiquidHeatReuse(PlatesOnDryLoop):
@@ -165,6 +178,10 @@ class DirectLiquidHeatReuse(PlatesOnDryLoop):
         span_k = max(self.reuse_none_above_c - self.reuse_full_below_c, 1.0)
         wish = np.clip((self.reuse_none_above_c - dry_bulb_c) / span_k, 0.0, 1.0)
         return np.minimum(self.reuse_max_frac * design_w * wish, loop_w)
+
+    def reuse_pump_w(self, reused_w: Floats) -> Floats:
+        """A share of the heat given."""
+        return self.reuse_pump_frac * reused_w
 
 
 @dataclass(frozen=True)
@@ -329,11 +346,11 @@ def liquid_path(part: DryLoop, liquid_w: Floats, outdoor: Outdoor, rating: Plant
     fan_w = affinity_power_w(design["dry_cooler_fan_w"], speed, exponent=3, floor_frac=part.dry_cooler_fan_floor_frac)
     water_c = dry_coolers.leaving_c(dry_frac, set_point_c, drawn_c, design_approach_k=approach_k)
     trimmed_k = part.facility_water_delta_t_k * trim_w / np.maximum(left_w, 1e-9)
-    # Only the coolers that work are wetted, each at its design rise of the air.
-    evaporation = wetted * left_w / (AIR_CP_J_KG_K * getattr(part, "cooler_air_rise_k", 1.0))
+    evaporation, blowdown = part.wetting_kg_s(wetted, left_w)
+    reuse_pump_w = part.reuse_pump_w(reused_w)
     return Path(
-        pump_w=pump_w + getattr(part, "reuse_pump_frac", 0.0) * reused_w,
-        outside_pump_w=getattr(part, "reuse_pump_frac", 0.0) * reused_w,
+        pump_w=pump_w + reuse_pump_w,
+        outside_pump_w=reuse_pump_w,
         chiller_w=trim_chiller_w,
         rejection_w=fan_w,
         heat_w=loop_w,
@@ -342,7 +359,7 @@ def liquid_path(part: DryLoop, liquid_w: Floats, outdoor: Outdoor, rating: Plant
         margin_frac=1.0 - loop_w / np.maximum(liquid_capacity_w(part, drawn_c, rating), 1e-9),
         supply_c=np.maximum(water_c - trimmed_k, set_point_c),
         evaporation_kg_s=evaporation,
-        blowdown_kg_s=evaporation / (getattr(part, "cycles_of_concentration", np.inf) - 1.0),
+        blowdown_kg_s=blowdown,
     )
 
 
