@@ -154,7 +154,11 @@ def parts() -> Sequence[Part]:
         Part("Lei and Masanet 2022, other systems", "by assumed parameters", lambda c: _of(c, "2022", False)),
     ]
     found.append(
-        Part("Frontier and ESIF", "from load, water temperatures and share of liquid", lambda c: "it_mean_mw" in c)
+        Part(
+            "Frontier and ESIF",
+            "from load, water and share of liquid; ESIF's installed power is recalled and decides its row",
+            lambda c: "it_mean_mw" in c,
+        )
     )
     return [*found, *(_operator(name) for name in PRESETS), *(_fitted(name) for name in PRESETS)]
 
