@@ -15,7 +15,7 @@ test: $(VENV)/.stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict dcsim calibration reports
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 bench: $(VENV)/.stamp-test
 	$(BIN)/python tests/benchmarks/bench.py

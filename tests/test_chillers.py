@@ -25,6 +25,29 @@ def test_the_reference_chiller_is_met():
     assert float(chillers.carnot_cop(4.67, 29.4 + 5.6 + 2.0, carnot_frac=0.63)) == pytest.approx(5.5, abs=0.1)
 
 
+@pytest.mark.parametrize(("condenser_c", "cop"), [(25.0, 6.1), (30.0, 5.5), (35.0, 4.9)])
+def test_the_doe2_curve_at_seven_degrees(condenser_c, cop):
+    # Coefficients of the EnergyPlus data set worked by hand for its reference chiller.
+    assert float(chillers.doe2_cop(7.0, condenser_c, reference_cop=5.5)) == pytest.approx(cop, abs=0.05)
+
+
+@given(st.floats(5, 10), st.floats(10, 35), st.floats(0, 10))
+def test_the_doe2_curve_never_gains_from_a_warmer_ambient(chilled, condenser, hotter):
+    cool, warm = chillers.doe2_cop(chilled, [condenser, min(condenser + hotter, 35.0)], reference_cop=5.5)
+    assert 0 < warm <= cool + 1e-12
+
+
+@pytest.mark.parametrize("chilled_c", [4.9, 10.1, 18.0])
+def test_the_doe2_curve_refuses_warm_chilled_water(chilled_c):
+    with pytest.raises(RangeError, match="chilled water of 5 to 10 degC, got"):
+        chillers.doe2_cop(chilled_c, 29.4, reference_cop=5.5)
+
+
+def test_the_doe2_curve_refuses_hot_condenser_water():
+    with pytest.raises(RangeError, match="condenser water up to 35 degC, got 36"):
+        chillers.doe2_cop(7.0, [24.0, 36.0], reference_cop=5.5)
+
+
 def test_warm_water_is_worth_what_thermodynamics_says():
     # Chilled 18 and condenser water 25 degC: the DOE-2 curves, extrapolated, give 4.7; Carnot's fraction gives 11.
     assert float(chillers.carnot_cop(16.0, 32.6, carnot_frac=0.63)) == pytest.approx(11.0, abs=0.2)

@@ -26,6 +26,19 @@ def year(name, site, load=0.8, **stated):
     return plants.plant_year(of, site.air, site.design_air, load, site="x", name=name)
 
 
+@pytest.mark.parametrize("name", [name for name in DESIGNS if hasattr(DESIGNS[name].cooling, "chiller_curve")])
+def test_a_plant_on_towers_takes_the_doe2_curve_for_cold_water_alone(name, greensboro):
+    cold = {"chilled_water_supply_c": 7.0, "supply_air_temp_c": 20.0}
+    if hasattr(DESIGNS[name].cooling, "facility_water_supply_c"):
+        with pytest.raises(RangeError, match="DOE-2 curves hold"):
+            year(name, greensboro, chiller_curve="doe2", **cold)
+        return
+    curve, carnot = (year(name, greensboro, chiller_curve=of, **cold) for of in ("doe2", "carnot"))
+    # Colder condenser water than 24 degC earns nothing by the curve.
+    assert curve.design_pue == pytest.approx(carnot.design_pue, abs=0.01)
+    assert carnot.pue < curve.pue < carnot.pue + 0.08
+
+
 def test_every_cooling_system_has_a_design():
     assert list(DESIGNS) == list(COOLING)
 

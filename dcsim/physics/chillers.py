@@ -2,8 +2,10 @@
 
 The DOE-2 curves that many tools carry hold for chilled water of 5 to 10 degC and condenser water of 24 to 35 degC. Data
 centers run warmer water, where those curves give half of the efficiency that thermodynamics allows (COP 4.7 instead of
-11 at 18 and 25 degC), so only their part-load factor and their capacity slopes, at the reference point, are used here.
+11 at 18 and 25 degC), so a fraction of Carnot's efficiency is the default, and the curves refuse warmer water.
 """
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +14,13 @@ from dcsim.errors import RangeError
 from dcsim.units import KELVIN_AT_0_C
 
 Floats = NDArray[np.float64]
+
+# How a chiller's full-load efficiency follows its temperatures.
+ChillerCurve = Literal["carnot", "doe2"]
+# Where the DOE-2 curves hold: leaving chilled water, entering condenser water, and the point that they are scaled at.
+DOE2_CHILLED_C = (5.0, 10.0)
+DOE2_CONDENSER_C = (24.0, 35.0)
+DOE2_REFERENCE_C = (6.67, 29.44)
 
 
 def carnot_cop(
@@ -49,6 +58,50 @@ def carnot_cop(
     evaporating_k = np.asarray(evaporating_c, dtype=float) + KELVIN_AT_0_C
     lift_k = np.maximum(np.asarray(condensing_c, dtype=float) + KELVIN_AT_0_C - evaporating_k, min_lift_k)
     return np.minimum(carnot_frac * evaporating_k / lift_k, max_cop)
+
+
+def doe2_cop(chilled_c: float, condenser_c: ArrayLike, *, reference_cop: ArrayLike) -> Floats:
+    r"""Coefficient of performance at full load by the DOE-2 curve of a centrifugal chiller.
+
+    Parameters
+    ----------
+    chilled_c : float
+        Leaving chilled water, 5 to 10. [degC]
+    condenser_c : array_like, shape (n,)
+        Entering condenser water, at most 35; below 24 the curve is held at 24, so colder towers gain nothing. [degC]
+    reference_cop : float
+        Efficiency at 6.67 degC chilled and 29.44 degC entering condenser water; 5.5 in the data set. [1]
+
+    Raises
+    ------
+    RangeError
+        If chilled water lies outside 5 to 10 degC or condenser water above 35 degC: the polynomial turns down there.
+
+    Notes
+    -----
+    .. math:: EIRFT = 0.933884 - 0.058212 T_e + 0.00450036 T_e^2 + 0.00243 T_c + 0.000486 T_c^2 - 0.001215 T_e T_c
+
+    References
+    ----------
+    .. [1] EnergyPlus Engineering Reference, Chiller:Electric:EIR; DOE-2 centrifugal data set.
+    """
+    low, high = DOE2_CHILLED_C
+    if not low <= chilled_c <= high:
+        raise RangeError(
+            f"DOE-2 curves hold for chilled water of {low:g} to {high:g} degC, got {chilled_c:g} degC: "
+            "take chiller_curve: carnot for warmer water"
+        )
+    entering = np.asarray(condenser_c, dtype=float)
+    held, hottest = DOE2_CONDENSER_C
+    if entering.size and float(np.max(entering)) > hottest:
+        raise RangeError(
+            f"DOE-2 curves hold for condenser water up to {hottest:g} degC, got {float(np.max(entering)):.1f} degC: "
+            "take chiller_curve: carnot for this climate"
+        )
+    te, tc = chilled_c, np.maximum(entering, held)
+    eirft = 0.933884 + te * (0.00450036 * te - 0.058212) + tc * (0.00243 + 0.000486 * tc - 0.001215 * te)
+    cop: Floats = np.asarray(reference_cop, dtype=float) / eirft
+    return cop
 
 
 def part_load_power_factor(load_frac: ArrayLike) -> Floats:

@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from dcsim.physics.air_cooled import AirCooledSide
+from dcsim.physics.chillers import ChillerCurve
 from dcsim.physics.tower_plant import Evaporation, TowerSide
 from dcsim.units import LATENT_HEAT_J_KG
 
@@ -128,6 +129,9 @@ class TowerWater:
     tower_evaporation : str
         ``saturated`` for air that leaves saturated; ``all_latent`` for all heat as vapour, the convention of many
         published tables.
+    chiller_curve : str
+        ``carnot`` for a share of Carnot's efficiency; ``doe2`` for the DOE-2 curve through its value at 6.67 and 29.44
+        degC, only for chilled water of 5 to 10 degC and condenser water to 35 degC.
     """
 
     condenser_range_k: Annotated[float, Ge(3.0), Le(12.0)] = 6.0
@@ -142,6 +146,7 @@ class TowerWater:
     cycles_of_concentration: Annotated[float, Gt(1.0), Le(20.0)] = 5.0
     drift_frac: Annotated[float, Ge(0.0), Le(0.005)] = 2e-5
     tower_evaporation: Evaporation = "saturated"
+    chiller_curve: ChillerCurve = "carnot"
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,7 @@ class OnTowers(TowerWater, AirSide):
             self.drift_frac,
             self.condenser_water_min_c,
             self.tower_evaporation,
+            self.chiller_curve,
         )
 
 

@@ -44,15 +44,29 @@ class TowerSide:
     drift_frac: float
     condenser_water_min_c: float
     evaporation: Evaporation = "saturated"
+    chiller_curve: chillers.ChillerCurve = "carnot"
 
     def coldest_c(self, wet_bulb_c: Floats) -> Floats:
         """Water that the towers reach with fans at full speed. [degC]"""
         return wet_bulb_c + towers.approach_k(wet_bulb_c, self.condenser_range_k)
 
     def cop(self, tower_water_c: Floats) -> Floats:
-        """Full-load efficiency of the chillers on tower water of a temperature [degC]. [1]"""
+        """Full-load efficiency of the chillers on tower water of a temperature [degC]. [1]
+
+        Raises
+        ------
+        RangeError
+            If a curve is asked beyond where it holds.
+        """
+        if self.chiller_curve == "doe2":
+            chilled_c, condenser_c = chillers.DOE2_REFERENCE_C
+            reference = self._carnot_cop(chilled_c, np.asarray(condenser_c))
+            return chillers.doe2_cop(self.supply_c, tower_water_c, reference_cop=reference)
+        return self._carnot_cop(self.supply_c, tower_water_c)
+
+    def _carnot_cop(self, chilled_c: float, tower_water_c: Floats) -> Floats:
         return chillers.carnot_cop(
-            self.supply_c - self.evaporator_approach_k,
+            chilled_c - self.evaporator_approach_k,
             tower_water_c + self.condenser_range_k + self.condenser_approach_k,
             carnot_frac=self.carnot_frac,
         )
