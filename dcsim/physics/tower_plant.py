@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.physics import chillers, towers
+from dcsim.physics.chillers import ChillerCurve
 from dcsim.physics.fluids import mover_power_w, staged_power_w, water_flow_m3_s
 from dcsim.physics.plant import Outdoor, Path, over
 from dcsim.units import WATER_CP_J_KG_K
@@ -44,7 +45,7 @@ class TowerSide:
     drift_frac: float
     condenser_water_min_c: float
     evaporation: Evaporation = "saturated"
-    chiller_curve: chillers.ChillerCurve = "carnot"
+    chiller_curve: ChillerCurve = "carnot"
 
     def coldest_c(self, wet_bulb_c: Floats) -> Floats:
         """Water that the towers reach with fans at full speed. [degC]"""
