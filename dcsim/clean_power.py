@@ -108,7 +108,8 @@ def carbon_left_kg(
     """
     index = year - int(year.min())
     used, covered = (np.bincount(index, weights=values) for values in (energy_kwh, clean_kwh))
-    left = np.maximum(1.0 - np.divide(covered, used, out=np.zeros_like(used), where=used > 0), 0.0)
+    share = np.divide(np.minimum(covered, used), used, out=np.zeros_like(used), where=used > 0)
+    left = 1.0 - share
     by_year: Floats = left[index] * energy_kwh * intensity_kg_per_kwh
     by_interval: Floats = np.maximum(energy_kwh - clean_kwh, 0.0) * intensity_kg_per_kwh
     return by_year, by_interval
