@@ -19,6 +19,7 @@ VERBS = {
         "plant",
         "Work out a cooling plant at a site: PUE, water, modes; rank designs.",
     ),
+    "trace": ("dcsim.workload.traces.cli", "trace", "Describe, convert and scale job traces; fit a generator to one."),
     "scenario": ("dcsim.model.cli", "scenario", "List, show and check scenarios; print their JSON Schema."),
     "catalog": ("dcsim.catalog.cli", "catalog_", "List and show the figures that dcsim uses, with their sources."),
     "report": ("dcsim.reports.cli", "report", "Write the HTML report of a run folder again."),

@@ -122,6 +122,20 @@ ASSUMPTIONS = (
     Column("note", "s", "", "what a skeptic should know"),
 )
 
+# The canonical form of a job trace: what every reader of dcsim.workload.traces yields and `dcsim trace convert` writes.
+TRACE = (
+    Column("job_id", "s", "", "the trace's own name or number of the job"),
+    Column("submit_s", "f", "s", "when it was submitted, on the trace's own clock"),
+    Column("start_s", "f", "s", "when it started on the recorded system; null if unknown or never", True),
+    Column("run_s", "f", "s", "time for which it ran; null if unknown or never", True),
+    Column("limit_s", "f", "s", "the user's estimate or limit of that time; null if there is none", True),
+    Column("gpus", "f", "GPU", "GPUs that it asked for, parts of one included; null where unknown", True),
+    Column("cpus", "f", "1", "processors or cores that it asked for; null if unknown", True),
+    Column("nodes", "f", "node", "nodes that it asked for; null if unknown", True),
+    Column("tenant", "s", "", "user, group or virtual cluster that submitted it; empty if unknown"),
+    Column("status", "s", "", "completed, failed, cancelled, timeout, running, queued or unknown"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "intervals": INTERVALS,
     "jobs": JOBS,

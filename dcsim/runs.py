@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from dcsim import __version__
-from dcsim.columns import TABLES, Column
+from dcsim.columns import TABLES
 from dcsim.errors import DcsimError, UsageError
 from dcsim.model.tree import dump
+from dcsim.parquet import declared, encoding
 
 Writer = Callable[[Path], None]
 
 LIBRARIES = ("numpy", "pandas", "pvlib", "pyarrow", "pydantic", "scipy", "simpy")
-_ARROW_TYPES = {"f": pa.float64(), "i": pa.int64(), "s": pa.string()}
 
 
 class RunError(DcsimError):
@@ -169,32 +168,7 @@ def write_table(path: Path, table: str, frame: pd.DataFrame) -> None:
     The same frame always gives the same bytes.
     """
     columns = TABLES[table]
-    names = [column.name for column in columns]
-    assert list(frame.columns) == names, f"{table}: columns {set(frame.columns) ^ set(names)} differ from the declared"
-    fields = [
-        pa.field(
-            column.name,
-            _ARROW_TYPES[column.kind],
-            nullable=column.nullable,
-            metadata={"unit": column.unit, "meaning": column.meaning},
-        )
-        for column in columns
-    ]
-    arrays = [_arrow(frame[column.name], column) for column in columns]
-    floats = [column.name for column in columns if column.kind == "f"]
-    pq.write_table(
-        pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
-        path,
-        compression="zstd",
-        use_dictionary=[column.name for column in columns if column.kind == "s"],
-        use_byte_stream_split=floats,
-    )
-
-
-def _arrow(values: pd.Series, column: Column) -> pa.Array:
-    array = pa.array(values, type=_ARROW_TYPES[column.kind], from_pandas=True)
-    assert column.nullable or array.null_count == 0, f"{column.name} holds an undefined value"
-    return array
+    pq.write_table(declared(frame, columns), path, **encoding(columns))
 
 
 def read(folder: Path) -> Run:

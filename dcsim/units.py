@@ -5,6 +5,7 @@ SI inside, the unit as the suffix of every name; trade units only in scenario, c
 
 from typing import Any
 
+SECONDS_PER_MINUTE = 60.0
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 86_400.0
 HOURS_PER_YEAR = 8760.0

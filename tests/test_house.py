@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("dcsim", "calibration", "reports", "scenarios")
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
-BASE = {"units", "errors", "registry", "rng", "steps", "columns"}
+BASE = {"units", "errors", "registry", "rng", "steps", "columns", "parquet"}
 # The straight line, left to right: a room may import itself and what stands left of it.
 LINE = [
     "base",

@@ -41,9 +41,7 @@ class Loaded:
             value = value[key]
         text = os.path.expandvars(str(value))
         if missing := re.search(r"\$\{?(\w+)", text):
-            raise UsageError(
-                f"{dotted(place)}: '{value}' needs the environment variable {missing[1]}, which is not set"
-            )
+            raise self.fault(place, f"'{value}' needs the environment variable {missing[1]}, which is not set")
         origin = self.tree.origin(place).file
         base = Path.cwd() if origin == COMMAND_LINE else origin.resolve().parent
         return base / text

@@ -26,8 +26,13 @@ class Trace(Stated):
     """A recorded log, replayed; it keeps its recorded run times."""
 
     kind: Literal["trace"] = "trace"
-    format: Literal["swf"] = "swf"
-    file: Text = Field(description="path of the log, plain or gzip, relative to the scenario file")
+    file: Text = Field(description="path of the trace, plain or gzip, relative to the scenario file")
+    format: Name | None = Field(default=None, description="its form; recognised if absent: `dcsim trace formats`")
+    columns: dict[Name, Text] = Field(
+        default_factory=dict, description="the file's column by ours, of a table that is none of the known forms"
+    )
+    bad_rows: Literal["refuse", "skip"] = Field(default="refuse", description="what to do with rows that are no job")
+    origin: Text | None = Field(default=None, description="where to get the file, said where it is missing")
     job_class: Name = Field(default="training", description="workload class that gives the jobs their power")
     oversized: Literal["refuse", "skip"] = Field(
         default="refuse", description="what to do with jobs that can never fit"

@@ -9,7 +9,8 @@ import numpy as np
 from dcsim.sim.engine import ClusterSpec, simulate
 from dcsim.validate.common import Case, Kind, NotPredicted, Suite, reference
 from dcsim.workload.jobs import Floats
-from dcsim.workload.swf import read_swf
+from dcsim.workload.traces.formats import source
+from dcsim.workload.traces.replay import replayed
 
 
 def bounded_slowdown(wait_s: Floats, run_s: Floats, bound_s: float = 10.0) -> Floats:
@@ -39,12 +40,12 @@ def bounded_slowdown(wait_s: Floats, run_s: Floats, bound_s: float = 10.0) -> Fl
 
 
 def replay(path: str | Path, *, processors: int, policy: str, perfect_estimates: bool = False) -> dict[str, float]:
-    """Replay a Standard Workload Format log on nodes of one processor, all alike and without failures.
+    """Replay a trace on nodes of one processor, all alike and without failures.
 
     Parameters
     ----------
     path : str or Path
-        The log.
+        The trace.
     processors : int
         Size of the machine.
     policy : str
@@ -58,7 +59,7 @@ def replay(path: str | Path, *, processors: int, policy: str, perfect_estimates:
         ``n_jobs`` [1], ``mean_wait_min`` [min], ``mean_bounded_slowdown`` with a bound of 10 s [1], and
         ``utilisation_frac`` from the first submission to the last end [1].
     """
-    jobs, _ = read_swf(path)
+    jobs, _ = replayed(source(Path(path)))
     if perfect_estimates:
         jobs = replace(jobs, limit_s=np.maximum(jobs.run_s, 1.0))
     cluster = ClusterSpec(

@@ -2,20 +2,22 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dcsim.catalog.load import Assumptions
-from dcsim.errors import InputError, Problem
+from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import Synthetic, Trace
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from dcsim.workload.jobs import Jobs
 from dcsim.workload.model_runs import SPANS, Modelled, protection
-from dcsim.workload.swf import read_swf
 from dcsim.workload.synthetic import ClassMix, synthetic
+from dcsim.workload.traces.formats import source
+from dcsim.workload.traces.replay import replayed
 
 MAX_LISTED = 20
 # The user's estimate of a model run over its time without failures. Assumption.
@@ -205,17 +207,38 @@ def _mix(used: Assumptions, name: str, share: float, cut: int) -> ClassMix:
     )
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a trace: of a file, or of the names and digests of a folder's files."""
+
+    def of(file: Path) -> str:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    if not path.is_dir():
+        return of(path)
+    listed = "".join(f"{of(file)}  {file.name}\n" for file in sorted(path.iterdir()) if file.is_file())
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 def _replay(loaded: Loaded, stated: Trace, capacity_gpus: tuple[tuple[float, int], ...], horizon_s: float) -> Demand:
-    path = loaded.file(("workload", "jobs", "file"))
-    jobs, report = read_swf(path, job_class=stated.job_class)
+    place: Place = ("workload", "jobs", "file")
+    where = "" if stated.origin is None else f"; get the file from {stated.origin}"
+    try:
+        path = loaded.file(place)
+    except UsageError as error:
+        raise loaded.fault(place, f"{error}{where}") from None
+    if not path.exists():
+        raise loaded.fault(place, f"{path} is not there{where}")
+    mapping = tuple(f"{ours}={theirs}" for ours, theirs in stated.columns.items())
+    try:
+        of = source(path, stated.format, mapping)
+    except UsageError as error:
+        raise loaded.fault(place, str(error)) from None
+    jobs, report = replayed(of, job_class=stated.job_class, bad_rows=stated.bad_rows)
     jobs = replace(jobs, submit_s=(jobs.submit_s - jobs.submit_s[0]) * stated.time_scale)
     inside = jobs.submit_s < horizon_s
-    notes = [f"{path.name}: {report.n_rows} rows, {len(jobs)} jobs; times count from the first submission"]
-    notes += [f"{count} rows were dropped: {reason}" for reason, count in report.dropped.items()]
-    if report.n_runs_cut:
-        notes.append(
-            f"{report.n_runs_cut} run times above their estimate were cut to it, where the recorded system stopped them"
-        )
+    notes = [f"{path.name} ({of.name}): {report.n_rows} rows, {len(jobs)} jobs; times count from the first submission"]
+    notes += report.notes(path.name)
     if not inside.all():
         notes.append(f"{(~inside).sum()} jobs are submitted after the end of the plan and were left out")
         jobs = jobs.select(inside)
@@ -240,6 +263,6 @@ def _replay(loaded: Loaded, stated: Trace, capacity_gpus: tuple[tuple[float, int
     return Demand(
         jobs.select(fits),
         jobs.select(~fits),
-        {f"trace {path.name}": hashlib.sha256(path.read_bytes()).hexdigest()},
+        {f"trace {path.name}": digest(path)},
         tuple(notes),
     )

@@ -1,0 +1,1 @@
+"""Job traces of others: one reader a format, all to one canonical form."""
