@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dcsim.registry import lookup
+from dcsim.validate import replay
 from dcsim.validate.common import run, shipped_cases
 from dcsim.validate.sites import WEATHER_DIR
 from dcsim.validate.suites import SUITES
@@ -22,6 +23,10 @@ from dcsim.validate.table import markdown
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of weather files for climate zones that are not at hand, each named by its zone, as 6A-place.epw.",
 )
+@click.option("--trace", "trace_dir", type=click.Path(path_type=Path), help="replay: folder of tasks and fragments.")
+@click.option("--power", type=click.Path(path_type=Path), help="replay: measured power of all hosts.")
+@click.option("--fit-until", metavar="ISO_TIME", help="replay: power after it is not fitted; half of it if absent.")
+@click.option("--score", type=click.Path(path_type=Path), help="replay: more measured power, never fitted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
 @click.option("--all", "all_suites", is_flag=True, help="Run every suite and print a line for each.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="With --all, print the accuracy tables of the README.")
@@ -29,14 +34,18 @@ def validate(
     suite: str | None,
     cases: Path | None,
     weather_dir: Path | None,
+    trace_dir: Path | None,
+    power: Path | None,
+    fit_until: str | None,
+    score: Path | None,
     as_json: bool,
     all_suites: bool,
     as_markdown: bool,
 ) -> None:
     """Compare predictions with the published figures of SUITE.
 
-    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, pue, reliability, schedule,
-    training, water. All of them: --all.
+    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, pue, reliability, replay,
+    schedule, training, water. All of them: --all.
 
     Error is 100 (predicted / published - 1) in percent. No parameter is fitted here; rows on which one was fitted
     before are marked in sample.
@@ -59,12 +68,20 @@ def validate(
         return
     assert suite is not None
     known = lookup(SUITES, suite, "suite")
-    result = run(suite, known, [cases] if cases else shipped_cases(suite, known))
+    stated = {"--trace": trace_dir, "--power": power, "--fit-until": fit_until, "--score": score}
+    if suite == "replay":
+        if cases:
+            raise click.UsageError("replay has no file of cases: name --trace and --power")
+        result = replay.replay(trace_dir, power, fit_until, score)
+    elif named := [name for name, value in stated.items() if value is not None]:
+        raise click.UsageError(f"{', '.join(named)} belongs to replay, not to {suite}")
+    else:
+        result = run(suite, known, [cases] if cases else shipped_cases(suite, known))
     if as_json:
         click.echo(json.dumps(result, indent=1, allow_nan=False))
         return
     click.echo(f"{suite}: {SUITES[suite].meaning}")
-    for row in result["rows"]:
+    for row in result["rows"] if suite != "replay" else ():
         click.echo(_line(row))
     click.echo(_errors("all", result))
     for name, split in result["splits"].items():

@@ -76,7 +76,8 @@ class Suite:
     No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship, or some of its
     cases are themselves ``data_files`` of the reference data. ``findings``
     says in words what cases, with their answers, show; ``checks`` what models of our own say of each other, which no
-    table of accuracy holds.
+    table of accuracy holds. A suite whose published figures are a measured series, not cases, makes its result on its
+    ``own``.
     """
 
     kinds: Mapping[str, Kind]
@@ -87,6 +88,7 @@ class Suite:
     needs_data: bool = False
     findings: Callable[[Sequence[Case]], Sequence[str]] = lambda cases: ()
     checks: Callable[[], Sequence[str]] = tuple
+    own: Callable[[], dict[str, Any]] | None = None
 
 
 def reference(name: str) -> Path:
@@ -105,6 +107,8 @@ def reference(name: str) -> Path:
 
 def shipped_cases(name: str, suite: Suite) -> list[Path]:
     """The files of cases that come with a suite, or those of the reference data where they are at hand."""
+    if suite.own is not None:
+        return []
     folder = Path(str(files("dcsim.validate"))) / "cases"
     shipped = [folder / file for file in suite.files]
     if suite.data_files:
@@ -128,6 +132,8 @@ def run(name: str, suite: Suite, paths: Sequence[Path]) -> dict[str, Any]:
     InputError
         If its columns are those of no known kind.
     """
+    if suite.own is not None:
+        return suite.own()
     named = []
     for path in paths:
         cases = read(path)
