@@ -20,7 +20,7 @@ from dcsim.kpi import Results, kpis
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
-from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, simulate
+from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, Uplinks, simulate
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
 from dcsim.workload.model_runs import machine_of, modelled_runs
 
@@ -171,8 +171,17 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         horizon_s=facility.horizon_s,
         seed=scenario.plan.seed,
         reliability=ready.reliability,
+        uplinks=_uplinks(facility, scenario.facility.fabric.oversubscription),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
+
+
+def _uplinks(facility: Facility, oversubscription: float) -> Uplinks | None:
+    """What jobs over several leaves share; nothing where leaves have as much bandwidth up as down."""
+    if oversubscription == 1:
+        return None
+    wait_frac = np.nan_to_num(facility.services.stall_frac)
+    return Uplinks(facility.nodes_per_leaf / oversubscription, wait_frac)
 
 
 def _catalog(loaded: Loaded) -> Catalog:

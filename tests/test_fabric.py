@@ -6,10 +6,10 @@ from dcsim.errors import CapacityError, RangeError
 from dcsim.physics import fabric
 
 RADIXES, RATIOS = st.sampled_from([16, 32, 64, 128]), st.sampled_from([1.0, 1.5, 2.0, 3.0, 7.0])
-KINDS = pytest.mark.parametrize("kind", fabric.FABRICS)
+CLOS = pytest.mark.parametrize("kind", ["fat_tree", "rail_optimised"])
 
 
-@KINDS
+@CLOS
 @pytest.mark.parametrize(
     ("endpoints", "switches"),
     # Radix 64: SuperPOD of 1,024 ports, and 3N/R, 5N/R of two- and three-tier folded Clos networks.
@@ -83,3 +83,50 @@ def test_a_rail_group_holds_as_many_nodes_as_a_leaf_has_ports():
 def test_no_endpoints_need_no_parts():
     assert fabric.fat_tree(0, 64) == fabric.FabricCounts.none()
     assert fabric.FabricCounts.none().optics(optical_hosts=True) == 0
+
+
+@pytest.mark.parametrize(("radix", "most"), [(63, 262_656), (31, 8 * 16 * 129), (7, 2 * 4 * 9)])
+def test_the_largest_dragonfly_has_one_link_a_pair_of_groups(radix, most):
+    # Kim and others 2008: a = 2p = 2h, g = a h + 1, N = p a g; radix 63 holds 262,656.
+    p = (radix + 1) // 4
+    a, g = 2 * p, 2 * p * p + 1
+    counts = fabric.dragonfly(most, radix)
+    assert counts.switches == most // p == a * g
+    assert counts.copper_links == g * a * (a - 1) // 2
+    assert counts.switch_links - counts.copper_links == g * (g - 1) // 2
+    assert counts.optics(optical_hosts=False) == g * (g - 1)
+    with pytest.raises(CapacityError, match="larger radix"):
+        fabric.dragonfly(most + 1, radix)
+
+
+@given(st.integers(1, 8 * 16 * 129))
+def test_a_dragonfly_has_a_port_for_every_link(endpoints):
+    counts = fabric.dragonfly(endpoints, 31)
+    assert counts.host_links == endpoints <= counts.switches * counts.endpoints_per_leaf
+    assert counts.host_links + 2 * counts.switch_links <= counts.switches * 31
+
+
+@given(st.integers(0, 100_000), st.integers(1, 6))
+def test_a_torus_has_a_link_an_endpoint_and_dimension_and_no_switch(endpoints, dimensions):
+    counts = fabric.torus(endpoints, dimensions=dimensions)
+    assert counts.switches == 0
+    assert counts.optics(optical_hosts=True) == 2 * dimensions * endpoints
+    assert counts.optics(optical_hosts=False) == 0
+
+
+@pytest.mark.parametrize("kind", fabric.FABRICS)
+def test_every_fabric_grows_and_groups_its_nodes(kind):
+    of = fabric.FABRICS[kind]
+    small, large = of.counts(512, 64, 1.0), of.counts(8192, 64, 1.0)
+    assert large.switches >= small.switches
+    assert large.optics(True) > small.optics(True)
+    added = large.minus(small)
+    assert added.optics(True) == large.optics(True) - small.optics(True)
+    assert of.nodes_per_group(large, 8) >= 1
+    with pytest.raises(RangeError):
+        of.counts(-1, 64, 1.0)
+
+
+def test_a_dragonfly_refuses_oversubscription():
+    with pytest.raises(RangeError, match="oversubscription 1"):
+        fabric.dragonfly(512, 64, 2.0)

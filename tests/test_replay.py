@@ -1,4 +1,4 @@
-"""Power of a replayed cluster: what was put in is found, what is unseen stays unseen, and the SURF week is within bars."""
+"""Power of a replayed cluster: what was put in is found, the unseen part stays unseen, the SURF week is within bars."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Switches, links and transceivers of the compute network, by formula.
+"""Switches, links and transceivers of the compute network, by formula: fat trees, dragonflies, tori.
 
 A folded Clos of radix R with d ports down and u ports up on each leaf, d + u = R. Rail-optimised networks connect GPU i
 of every node to leaf group i; counts are the same, traffic is not.
@@ -13,7 +13,7 @@ from dcsim.errors import CapacityError, RangeError
 
 @dataclass(frozen=True)
 class FabricCounts:
-    """Parts of a network: switches by tier, links to hosts and between switches."""
+    """Parts of a network: switches by tier, links to hosts and between switches, ``copper_links`` of these copper."""
 
     leaves: int
     spines: int
@@ -21,6 +21,7 @@ class FabricCounts:
     host_links: int
     switch_links: int
     endpoints_per_leaf: int
+    copper_links: int = 0
 
     @classmethod
     def none(cls) -> "FabricCounts":
@@ -33,8 +34,8 @@ class FabricCounts:
         return self.leaves + self.spines + self.cores
 
     def optics(self, optical_hosts: bool) -> int:
-        """Transceivers: two a link between switches, and two a host link unless those are copper."""
-        return 2 * (self.switch_links + (self.host_links if optical_hosts else 0))
+        """Transceivers: two a link between switches that is not copper, and two a host link unless those are copper."""
+        return 2 * (self.switch_links - self.copper_links + (self.host_links if optical_hosts else 0))
 
     def minus(self, other: "FabricCounts") -> "FabricCounts":
         """What must be added to *other* to get this network."""
@@ -45,6 +46,7 @@ class FabricCounts:
             self.host_links - other.host_links,
             self.switch_links - other.switch_links,
             self.endpoints_per_leaf,
+            self.copper_links - other.copper_links,
         )
 
 
@@ -130,6 +132,94 @@ def fat_tree(endpoints: int, radix: int, oversubscription: float = 1.0) -> Fabri
     return FabricCounts(leaves, spines, math.ceil(links_up / radix), endpoints, 2 * links_up, down)
 
 
+def dragonfly(endpoints: int, radix: int, oversubscription: float = 1.0) -> FabricCounts:
+    """Balanced dragonfly that connects *endpoints* ports.
+
+    Parameters
+    ----------
+    endpoints : int
+        Host ports, at least 0.
+    radix : int
+        Ports of a switch, at least 7: p to hosts, 2p - 1 to the other switches of its group, p to other groups.
+    oversubscription : float
+        1; a dragonfly has no leaves to oversubscribe.
+
+    Raises
+    ------
+    RangeError
+        If an argument is outside its range.
+    CapacityError
+        If the largest dragonfly of such switches cannot hold that many endpoints.
+
+    Notes
+    -----
+    With a = 2p = 2h switches in a group, at most g = a h + 1 groups hold N = p a g endpoints: 262,656 at radix 63. Two
+    switches of a group have one link, in copper; all ports to other groups are cabled, so that at full size each pair
+    of groups has one optical link and smaller networks have several.
+
+    References
+    ----------
+    .. [1] J. Kim, W. J. Dally, S. Scott, D. Abts, "Technology-driven, highly-scalable dragonfly topology," ISCA 2008,
+       :doi:`10.1109/ISCA.2008.19`.
+    """
+    if endpoints < 0 or radix < 7 or oversubscription != 1:
+        raise RangeError(
+            f"a dragonfly needs endpoints >= 0, radix >= 7 and oversubscription 1, got {endpoints}, {radix} and "
+            f"{oversubscription:g}"
+        )
+    if endpoints == 0:
+        return FabricCounts.none()
+    hosts = (radix + 1) // 4
+    group = 2 * hosts
+    largest = hosts * group * (group * hosts + 1)
+    if endpoints > largest:
+        raise CapacityError(
+            f"{endpoints:,} ports are more than the {largest:,} that a dragonfly of radix-{radix} switches holds; "
+            "choose a switch of larger radix"
+        )
+    switches = math.ceil(endpoints / hosts)
+    groups, rest = divmod(switches, group)
+    local = groups * group * (group - 1) // 2 + rest * (rest - 1) // 2
+    between = switches * hosts // 2 if switches > group else 0
+    return FabricCounts(switches, 0, 0, endpoints, local + between, hosts, local)
+
+
+def torus(endpoints: int, radix: int = 0, oversubscription: float = 1.0, *, dimensions: int = 3) -> FabricCounts:
+    """Torus of *endpoints* that switch for each other: no switch of its own, one link an endpoint and dimension.
+
+    Parameters
+    ----------
+    endpoints : int
+        Accelerators, at least 0, each with two links a dimension.
+    radix, oversubscription
+        Of no effect: there are no switches.
+    dimensions : int
+        At least 1; 3 as in TPU v4.
+
+    Raises
+    ------
+    RangeError
+        If an argument is outside its range.
+
+    References
+    ----------
+    .. [1] N. Jouppi et al., "TPU v4: an optically reconfigurable supercomputer for machine learning," ISCA 2023,
+       arXiv 2304.01433.
+    """
+    if endpoints < 0 or dimensions < 1:
+        raise RangeError(f"a torus needs endpoints >= 0 and dimensions >= 1, got {endpoints} and {dimensions}")
+    return FabricCounts(0, 0, 0, dimensions * endpoints, 0, 0)
+
+
+# Accelerators of a torus that reach each other at full speed: the cube of 4 x 4 x 4 that TPU v4 is built of.
+TORUS_CUBE = 64
+
+
+def nodes_per_cube(counts: FabricCounts, nics_per_node: int) -> int:
+    """Nodes of one cube of a torus, at least 1."""
+    return max(1, TORUS_CUBE // nics_per_node)
+
+
 def nodes_per_leaf(counts: FabricCounts, nics_per_node: int) -> int:
     """Nodes whose ports all end on one leaf of a plain fat tree, at least 1."""
     return max(1, counts.endpoints_per_leaf // nics_per_node)
@@ -152,4 +242,6 @@ class Fabric:
 FABRICS: dict[str, Fabric] = {
     "fat_tree": Fabric(fat_tree, nodes_per_leaf, "all ports of a node end on one leaf"),
     "rail_optimised": Fabric(fat_tree, nodes_per_rail_group, "port i of each node ends on leaf i of its group"),
+    "dragonfly": Fabric(dragonfly, nodes_per_leaf, "groups of fully connected switches, each pair of groups linked"),
+    "torus": Fabric(torus, nodes_per_cube, "accelerators switch for each other along three rings; no switches"),
 }

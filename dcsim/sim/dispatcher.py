@@ -23,6 +23,7 @@ from dcsim.sim.policies import Policy
 from dcsim.sim.queue import JobQueue
 from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, Recorder
 from dcsim.sim.reservations import Reservations
+from dcsim.sim.sharing import Sharing
 from dcsim.workload.jobs import Floats, Jobs
 
 _REPORTS = 200
@@ -50,6 +51,8 @@ class Dispatcher:
         Where the simulation stops. [s]
     reliability : Reliability or None
         What a failure costs a job; needed if :meth:`fail_node` is ever called.
+    sharing : Sharing or None
+        What jobs over several leaves take from each other; None where up-links never bind.
     progress : callable or None
         Called with the fraction of the horizon done.
 
@@ -75,6 +78,7 @@ class Dispatcher:
         nodes_per_leaf: int,
         horizon_s: float,
         reliability: Reliability | None = None,
+        sharing: Sharing | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         n_jobs = len(jobs)
@@ -88,6 +92,10 @@ class Dispatcher:
         self._env = env
         self._policy = policy
         self._reliability = reliability
+        self._sharing = sharing
+        # By job over several leaves: how often slower than alone it is, since when, and what it did before in its
+        # present attempt, as run time at the reference placement.
+        self._shared: dict[int, tuple[float, float, float]] = {}
         self._horizon_s = horizon_s
         self._progress = progress
         self._report_s = 0.0 if progress else inf
@@ -161,6 +169,10 @@ class Dispatcher:
         self._end_s[job] = end_s
         heappush(self._ends, (end_s, job))
         self.recorder.start(now_s, job, span)
+        if self._sharing is not None and span > 1:
+            self._sharing.add(job, self._gang_of[job], self._class_index[job])
+            self._shared[job] = (1.0, now_s + self._reload_s[job], 0.0)
+            self._share(now_s)
 
     def expect_nodes(self, time_s: float, n_nodes: int) -> None:
         """Let the scheduler know of a phase: *n_nodes* that will be energised at *time_s*."""
@@ -253,28 +265,53 @@ class Dispatcher:
 
     def _complete(self, job: int, now_s: float) -> None:
         self.n_events += 1
-        self._release(job)
+        self._release(job, now_s)
+        self._shared.pop(job, None)
         self._left_s[job] = 0.0
         self.recorder.stop(now_s, job, COMPLETED)
 
     def _fail_job(self, job: int, now_s: float) -> None:
         if self._reliability is None:
             raise ValueError("a node failed, but no reliability says what that costs a job")
-        self._release(job)
+        self._release(job, now_s)
         self.recorder.stop(now_s, job, FAILED)
         class_index = self._class_index[job]
-        worked_s = now_s - self._start_s[job] - self._reload_s[job]
-        self._count_work(job, self._reliability.saved_s(class_index, worked_s))
+        self._count_work(job, now_s, class_index)
         self._reload_s[job] = float(self._reliability.restart_s[class_index])
         # The limit shrinks with the work: what the user added to the run time stays, so it never cuts the run short.
         self.queue.limit_s[job] = self._reload_s[job] + self._left_s[job] + self._margin_s[job]
         self.queue.put(job)
 
-    def _count_work(self, job: int, worked_s: float) -> None:
-        """Count *worked_s* of the present attempt as done."""
-        self._left_s[job] -= min(max(0.0, worked_s) / self._slowdown[job], self._left_s[job])
+    def _count_work(self, job: int, now_s: float, class_index: int | None = None) -> None:
+        """Count the present attempt as done, up to now or, where a class is given, to its last checkpoint."""
+        worked_s = now_s - self._start_s[job] - self._reload_s[job]
+        saved_s = worked_s
+        if class_index is not None and self._reliability is not None:
+            saved_s = self._reliability.saved_s(class_index, worked_s)
+        shared = self._shared.pop(job, None)
+        if shared is None:
+            work_s = max(0.0, saved_s) / self._slowdown[job]
+        else:
+            # Work came at rates that changed: what was saved is the same share of it as of the time.
+            work_s = self._shared_work_s(job, shared, now_s) * (max(0.0, saved_s) / worked_s if worked_s > 0 else 0.0)
+        self._left_s[job] -= min(work_s, self._left_s[job])
 
-    def _release(self, job: int) -> None:
+    def _shared_work_s(self, job: int, shared: tuple[float, float, float], now_s: float) -> float:
+        slower, since_s, done_s = shared
+        return done_s + max(0.0, now_s - since_s) / (self._slowdown[job] * slower)
+
+    def _share(self, now_s: float) -> None:
+        """Move the ends of the jobs whose share of the up-links changed."""
+        assert self._sharing is not None
+        for job, slower in self._sharing.changed().items():
+            done_s = self._shared_work_s(job, self._shared[job], now_s)
+            since_s = max(now_s, self._start_s[job] + self._reload_s[job])
+            self._shared[job] = (slower, since_s, done_s)
+            left_s = max(0.0, self._left_s[job] - done_s)
+            self._end_s[job] = since_s + left_s * self._slowdown[job] * slower
+            heappush(self._ends, (self._end_s[job], job))
+
+    def _release(self, job: int, now_s: float) -> None:
         size = self.queue.size_of[job]
         self._end_s[job] = nan
         if size.share_gpus:
@@ -282,18 +319,23 @@ class Dispatcher:
             self.placement.return_share(job, node)
             self.reservations.leave(node, job)
         else:
-            self.placement.return_gang(job, self._gang_of.pop(job))
+            gang = self._gang_of.pop(job)
+            self.placement.return_gang(job, gang)
             self.reservations.settle(self._start_s[job] + self.queue.limit_s[job], size.nodes)
+            if self._sharing is not None and len(gang) > 1:
+                self._sharing.remove(job)
+                self._share(now_s)
 
     def _close(self) -> None:
         """Complete what ends at the horizon and cut what runs beyond it."""
+        self._sharing = None  # nobody's end moves any more
         for end_s, job in sorted(self._ends):
             if self._end_s[job] != end_s:
                 continue
             if end_s <= self._horizon_s:
                 self._complete(job, end_s)
             else:
-                self._count_work(job, self._horizon_s - self._start_s[job] - self._reload_s[job])
+                self._count_work(job, self._horizon_s)
                 self.recorder.stop(self._horizon_s, job, HORIZON)
             self._end_s[job] = nan
         if self._progress is not None:

@@ -16,9 +16,10 @@ from dcsim.sim.failures import Reliability, node_failures
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import Counters, SimResult, result
+from dcsim.sim.sharing import Sharing, Uplinks
 from dcsim.workload.jobs import Floats, Jobs
 
-__all__ = ["ClusterSpec", "Reliability", "SimResult", "simulate"]
+__all__ = ["ClusterSpec", "Reliability", "SimResult", "Uplinks", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def simulate(
     horizon_s: float,
     seed: int,
     reliability: Reliability | None = None,
+    uplinks: Uplinks | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster* from time 0 to the horizon.
@@ -94,6 +96,8 @@ def simulate(
         Seed of the failures and repairs, from 0.
     reliability : Reliability or None
         None where nodes never fail.
+    uplinks : Uplinks or None
+        Up-links that jobs over several leaves share; None where they never bind.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -112,7 +116,7 @@ def simulate(
         If the policy is not known.
     """
     chosen_policy = lookup(POLICIES, policy, "scheduling policy")
-    _check(cluster, jobs, work_rate, horizon_s, reliability)
+    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks)
     env = simpy.Environment()
     dispatcher = Dispatcher(
         env,
@@ -124,6 +128,7 @@ def simulate(
         nodes_per_leaf=cluster.nodes_per_leaf,
         horizon_s=horizon_s,
         reliability=reliability,
+        sharing=None if uplinks is None else Sharing(uplinks),
         progress=progress,
     )
     for time_s, n_nodes in cluster.phases:
@@ -160,13 +165,20 @@ def _energise(
 
 
 def _check(
-    cluster: ClusterSpec, jobs: Jobs, work_rate: Floats, horizon_s: float, reliability: Reliability | None
+    cluster: ClusterSpec,
+    jobs: Jobs,
+    work_rate: Floats,
+    horizon_s: float,
+    reliability: Reliability | None,
+    uplinks: Uplinks | None,
 ) -> None:
     if not horizon_s > 0:
         raise RangeError(f"horizon_s is {horizon_s}; give a time above 0")
     if reliability is not None and np.isinf(horizon_s):
         raise RangeError("horizon_s is infinite, but nodes fail for ever; give a finite horizon or no reliability")
     n_classes = len(jobs.class_names)
+    if uplinks is not None and uplinks.wait_frac.shape != work_rate.shape:
+        raise RangeError(f"wait_frac has shape {uplinks.wait_frac.shape}; give that of work_rate, {work_rate.shape}")
     if work_rate.ndim != 2 or work_rate.shape[0] != n_classes or work_rate.shape[1] < 2:
         raise RangeError(
             f"work_rate has shape {work_rate.shape}; give ({n_classes}, largest span + 1), at least 2 columns"

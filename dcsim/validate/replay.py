@@ -104,7 +104,7 @@ def busy_hosts(folder: Path, of: Hosts) -> tuple[StepSeries, float]:
     along_s = np.cumsum(length_s)
     start_s = done.first_start_s[row] + along_s - length_s - np.repeat(along_s[begins] - length_s[begins], count)
     # A step at the start of each fragment, from the one before it, and one down at the end of each task.
-    step = np.asarray(np.diff(busy, prepend=0.0), dtype=float)
+    step: Floats = np.diff(busy, prepend=0.0).astype(np.float64)
     step[begins] = busy[begins]
     last = begins + count - 1
     times = np.concatenate([start_s, start_s[last] + length_s[last]])
@@ -131,8 +131,8 @@ def measured(path: Path, first_s: float) -> Measured:
             if len(end_s) and end_s[0] > 1e8:
                 end_s = end_s - first_s
         else:
-            when = pd.to_datetime(stamp, utc=True)
-            end_s = ((when - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(dtype=float) - first_s
+            since = (pd.to_datetime(stamp, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+            end_s = np.asarray(since, dtype=np.float64) - first_s
     except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
         raise InputError(str(path), [Problem(0, "", f"is no series of timestamp and power_draw: {error}")]) from None
     if len(end_s) < 2 or np.ptp(np.diff(end_s)) > 1e-3 or not np.all(power_w > 0):
