@@ -13,6 +13,7 @@ from dcsim.registry import unknown
 # verb: (module, attribute, one-line help). A verb's module is imported when it is used, so `dcsim --help` stays light.
 VERBS = {
     "run": ("dcsim.study.cli", "run", "Simulate a scenario and write a run folder with its report."),
+    "schedule": ("dcsim.study.cli", "schedule", "Run a scheduling policy alone on a job trace: waits, slowdown."),
     "estimate": ("dcsim.study.cli", "estimate", "Estimate one training run or one service, with intervals."),
     "plant": (
         "dcsim.study.cli",

@@ -4,7 +4,7 @@ One table here feeds the Parquet field metadata, the README and the report's too
 integer, ``s`` text; ``f`` and ``i`` columns may be declared nullable where a value can be undefined.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -134,6 +134,12 @@ TRACE = (
     Column("nodes", "f", "node", "nodes that it asked for; null if unknown", True),
     Column("tenant", "s", "", "user, group or virtual cluster that submitted it; empty if unknown"),
     Column("status", "s", "", "completed, failed, cancelled, timeout, running, queued or unknown"),
+)
+
+# What `dcsim schedule` writes: no power is known there.
+SCHEDULE = (
+    *(replace(column, nullable=True) if column.name == "energy_j" else column for column in JOBS),
+    Column("procs", "i", "1", "processors that the job asks for"),
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {

@@ -20,7 +20,8 @@ from dcsim.kpi import Results, kpis
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
-from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, Uplinks, simulate
+from dcsim.registry import unknown
+from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, Tenancy, Uplinks, simulate
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
 from dcsim.workload.model_runs import machine_of, modelled_runs
 
@@ -172,8 +173,30 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         seed=scenario.plan.seed,
         reliability=ready.reliability,
         uplinks=_uplinks(facility, scenario.facility.fabric.oversubscription),
+        tenancy=_tenancy(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
+
+
+def _tenancy(ready: Prepared) -> Tenancy | None:
+    """Shares and quotas of the jobs' tenants; None where none are stated.
+
+    Raises
+    ------
+    InputError
+        If no job is of a tenant that is stated.
+    """
+    stated, tenants = ready.loaded.scenario.workload.tenants, ready.demand.jobs.tenants
+    if not stated:
+        return None
+    share, quota = np.ones(len(tenants)), np.full(len(tenants), np.inf)
+    for name, of in stated.items():
+        if name not in tenants:
+            message = unknown(name, tenants, "tenant of the jobs")
+            raise ready.loaded.fault(("workload", "tenants", name), message)
+        share[tenants.index(name)] = of.share
+        quota[tenants.index(name)] = np.inf if of.quota_gpus is None else of.quota_gpus
+    return Tenancy(share, quota)
 
 
 def _uplinks(facility: Facility, oversubscription: float) -> Uplinks | None:

@@ -71,14 +71,18 @@ def test_the_schedule_suite_is_within_one_percent(reference, monkeypatch):
     path = reference("traces/swf/KTH-SP2-1996-2.1-cln.swf.gz")
     monkeypatch.setenv("DCSIM_DATA_DIR", str(path.parents[2]))
     form = result("schedule")
-    assert form["n_predicted"] == 4
+    assert form["n_predicted"] == form["n"] == 14
     assert form["max_pct"] < 1.0
+    batsim = next(part for part in form["parts"] if part["name"].startswith("Batsim"))
+    assert batsim["max_pct"] < 0.01
+    starts = [text for text in form["findings"] if "801 of 801 jobs start within 0.01 s" in text]
+    assert len(starts) == 2
 
 
 def test_absent_data_is_a_reason_and_the_rows_stay(monkeypatch, tmp_path):
     monkeypatch.setenv("DCSIM_DATA_DIR", str(tmp_path))
     form = result("schedule")
-    assert (form["n"], form["n_predicted"], form["mape_pct"]) == (4, 0, None)
+    assert (form["n"], form["n_predicted"], form["mape_pct"]) == (14, 0, None)
     assert all(row["reason"].startswith(ABSENT) for row in form["rows"])
 
 

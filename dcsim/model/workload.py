@@ -56,6 +56,13 @@ class ModelRun(Stated):
     stack: Name = Field(default="yours", description="software stack whose profile serves it, or the nearest")
 
 
+class Tenant(Stated):
+    """One of those who share the cluster, as the trace names it."""
+
+    share: Positive = Field(default=1.0, description="weight of what it may use, over those of the others")
+    quota_gpus: Count | None = Field(default=None, description="GPUs that it may hold at once; no quota if absent")
+
+
 class Reliability(Stated):
     """Node failures and repair; figures default to the catalog row."""
 
@@ -75,6 +82,9 @@ class Workload(Stated):
         "times, instead of the catalog's multi_leaf_rate",
     )
     policy: Name = Field(default="easy", description="scheduling policy")
+    tenants: dict[Text, Tenant] = Field(
+        default_factory=dict, description="shares and quotas of a trace's tenants, for the policy fair_share"
+    )
     reliability: Reliability | None = Field(default=Reliability(), description="null: nodes never fail")
 
     @model_validator(mode="after")

@@ -19,10 +19,10 @@ import simpy
 
 from dcsim.sim.failures import Reliability
 from dcsim.sim.placement import Gang, Placement
-from dcsim.sim.policies import Policy
 from dcsim.sim.queue import JobQueue
-from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, Recorder
+from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, PREEMPTED, Recorder
 from dcsim.sim.reservations import Reservations
+from dcsim.sim.seen import Policy
 from dcsim.sim.sharing import Sharing
 from dcsim.workload.jobs import Floats, Jobs
 
@@ -60,6 +60,14 @@ class Dispatcher:
     ----------
     queue, placement, reservations : JobQueue, Placement, Reservations
         What the policy sees.
+    jobs : Jobs
+        The jobs as given: their tenants and priorities.
+    running : dict of int
+        Running jobs, as keys, in the order of their starts.
+    notes : dict
+        What a policy remembers from pass to pass.
+    nodes_changed : int
+        How often nodes were added, failed or came back.
     recorder : Recorder
         The change log.
     n_events, n_passes, max_waiting : int
@@ -85,6 +93,10 @@ class Dispatcher:
         self.queue = JobQueue(jobs.gpus, jobs.limit_s, gpus_per_node)
         self.placement = placement
         self.reservations = Reservations()
+        self.jobs = jobs
+        self.running: dict[int, None] = {}
+        self.notes: dict[str, Any] = {}
+        self.nodes_changed = 0
         self.recorder = Recorder()
         self.n_events = 0
         self.n_passes = 0
@@ -103,8 +115,10 @@ class Dispatcher:
         self._n_arrived = 0
         self._ends: list[tuple[float, int]] = []
         self._foreign_s = inf
+        self._wake_s = inf
         self._held_back: list[int] = []
         self._n_nodes = 0
+        self._nodes_per_leaf = nodes_per_leaf
         self._up = bytearray()
         # By job: the run time, the part still to do, the reload before it, and the attempt in progress. Arrays hold a
         # number in 8 bytes, lists of number objects in 32.
@@ -130,6 +144,8 @@ class Dispatcher:
                 due_s = ends[0][0]
             if self._foreign_s < due_s:
                 due_s = self._foreign_s
+            if self._wake_s < due_s:
+                due_s = self._wake_s
             foreign_due_s = env.peek()
             if due_s < foreign_due_s and due_s < horizon_s:
                 self._advance(due_s)
@@ -141,8 +157,41 @@ class Dispatcher:
                 self._close()
                 return
 
-    def start(self, job: int, now_s: float) -> None:
-        """Start a queued job, which must fit, at its best placement."""
+    def wake(self, at_s: float) -> None:
+        """Have the policy called at *at_s*, even if nothing happens then."""
+        self._wake_s = min(self._wake_s, at_s)
+
+    def release_s(self, job: int) -> float:
+        """When a running job is expected to end, by its limit. [s]"""
+        return self._start_s[job] + self.queue.limit_s[job]
+
+    def mask(self, job: int) -> int:
+        """Nodes of a running job as one bitset, node ``k`` at bit ``k``; of a job that shares a node, that node."""
+        if self.queue.size_of[job].share_gpus:
+            return 1 << self._node_of[job]
+        return sum(part << leaf * self._nodes_per_leaf for leaf, part in self._gang_of[job])
+
+    def work_s(self, job: int, now_s: float) -> float:
+        """Work that a job has done, what no checkpoint holds yet included, at the reference placement. [s]"""
+        done_s = self._run_s[job] - self._left_s[job]
+        if job not in self.running:
+            return done_s
+        shared = self._shared.get(job)
+        if shared is not None:
+            return done_s + self._shared_work_s(job, shared, now_s)
+        return done_s + max(0.0, now_s - self._start_s[job] - self._reload_s[job]) / self._slowdown[job]
+
+    def preempt(self, job: int, now_s: float) -> None:
+        """Stop a running job and queue it again; it keeps its work but for the time of one more checkpoint's write."""
+        self._release(job, now_s)
+        self.recorder.stop(now_s, job, PREEMPTED)
+        class_index = self._class_index[job]
+        write_s = 0.0 if self._reliability is None else float(self._reliability.checkpoint_write_s[class_index])
+        self._count_work(job, now_s, lost_s=write_s)
+        self._requeue(job, class_index)
+
+    def start(self, job: int, now_s: float, mask: int = 0) -> None:
+        """Start a queued job, which must fit, at its best placement, or on the nodes of *mask*, all of them free."""
         queue = self.queue
         queue.drop(job)
         size = queue.size_of[job]
@@ -153,7 +202,7 @@ class Dispatcher:
             self._node_of[job] = node
             span = 1
         else:
-            gang = self.placement.take_gang(job, size.nodes)
+            gang = self.placement.take_nodes(job, mask) if mask else self.placement.take_gang(job, size.nodes)
             self.reservations.expect(release_s, size.nodes)
             self._gang_of[job] = gang
             span = len(gang)
@@ -168,6 +217,7 @@ class Dispatcher:
         self._start_s[job] = now_s
         self._end_s[job] = end_s
         heappush(self._ends, (end_s, job))
+        self.running[job] = None
         self.recorder.start(now_s, job, span)
         if self._sharing is not None and span > 1:
             self._sharing.add(job, self._gang_of[job], self._class_index[job])
@@ -225,6 +275,9 @@ class Dispatcher:
         changed = self._foreign_s <= now_s
         if changed:
             self._foreign_s = inf
+        if self._wake_s <= now_s:
+            self._wake_s = inf
+            changed = True
         ends, end_s = self._ends, self._end_s
         while ends and ends[0][0] <= now_s:
             due_s, job = heappop(ends)
@@ -260,6 +313,7 @@ class Dispatcher:
     def _foreign_event(self, now_s: float) -> None:
         """Have the dispatcher make a pass at *now_s* and forget its reservation."""
         self.n_events += 1
+        self.nodes_changed += 1
         self._foreign_s = min(self._foreign_s, now_s)
         self.reservations.invalidate()
 
@@ -277,15 +331,19 @@ class Dispatcher:
         self.recorder.stop(now_s, job, FAILED)
         class_index = self._class_index[job]
         self._count_work(job, now_s, class_index)
-        self._reload_s[job] = float(self._reliability.restart_s[class_index])
+        self._requeue(job, class_index)
+
+    def _requeue(self, job: int, class_index: int) -> None:
+        """Queue a job that was stopped, with its state to be loaded again first."""
+        self._reload_s[job] = 0.0 if self._reliability is None else float(self._reliability.restart_s[class_index])
         # The limit shrinks with the work: what the user added to the run time stays, so it never cuts the run short.
         self.queue.limit_s[job] = self._reload_s[job] + self._left_s[job] + self._margin_s[job]
         self.queue.put(job)
 
-    def _count_work(self, job: int, now_s: float, class_index: int | None = None) -> None:
-        """Count the present attempt as done, up to now or, where a class is given, to its last checkpoint."""
+    def _count_work(self, job: int, now_s: float, class_index: int | None = None, *, lost_s: float = 0.0) -> None:
+        """Count the present attempt as done less a time lost or, where a class is given, up to its last checkpoint."""
         worked_s = now_s - self._start_s[job] - self._reload_s[job]
-        saved_s = worked_s
+        saved_s = worked_s - lost_s
         if class_index is not None and self._reliability is not None:
             saved_s = self._reliability.saved_s(class_index, worked_s)
         shared = self._shared.pop(job, None)
@@ -313,6 +371,7 @@ class Dispatcher:
 
     def _release(self, job: int, now_s: float) -> None:
         size = self.queue.size_of[job]
+        del self.running[job]
         self._end_s[job] = nan
         if size.share_gpus:
             node = self._node_of[job]

@@ -19,7 +19,33 @@ from dcsim.sim.recorder import Counters, SimResult, result
 from dcsim.sim.sharing import Sharing, Uplinks
 from dcsim.workload.jobs import Floats, Jobs
 
-__all__ = ["ClusterSpec", "Reliability", "SimResult", "Uplinks", "simulate"]
+__all__ = ["ClusterSpec", "Reliability", "SimResult", "Tenancy", "Uplinks", "simulate"]
+
+
+@dataclass(frozen=True)
+class Tenancy:
+    """What the tenants of a cluster may use.
+
+    Parameters
+    ----------
+    share : ndarray, shape (n_tenants,)
+        Weight of each, above 0. [1]
+    quota_gpus : ndarray, shape (n_tenants,)
+        GPUs that each may hold at once; infinite for no quota. [GPU]
+
+    Raises
+    ------
+    RangeError
+        If a value is outside its range.
+    """
+
+    share: Floats
+    quota_gpus: Floats
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not np.all(self.share > 0) or not np.all(self.quota_gpus > 0):
+            raise RangeError("shares and quotas of tenants are above 0")
 
 
 @dataclass(frozen=True)
@@ -74,6 +100,7 @@ def simulate(
     seed: int,
     reliability: Reliability | None = None,
     uplinks: Uplinks | None = None,
+    tenancy: Tenancy | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster* from time 0 to the horizon.
@@ -98,6 +125,8 @@ def simulate(
         None where nodes never fail.
     uplinks : Uplinks or None
         Up-links that jobs over several leaves share; None where they never bind.
+    tenancy : Tenancy or None
+        Shares and quotas of the jobs' tenants; equal and unlimited if None.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -116,7 +145,7 @@ def simulate(
         If the policy is not known.
     """
     chosen_policy = lookup(POLICIES, policy, "scheduling policy")
-    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks)
+    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks, tenancy)
     env = simpy.Environment()
     dispatcher = Dispatcher(
         env,
@@ -131,6 +160,8 @@ def simulate(
         sharing=None if uplinks is None else Sharing(uplinks),
         progress=progress,
     )
+    if tenancy is not None:
+        dispatcher.notes.update(share=tenancy.share, quota=tenancy.quota_gpus)
     for time_s, n_nodes in cluster.phases:
         dispatcher.expect_nodes(time_s, n_nodes)
         env.process(_energise(env, dispatcher, time_s, n_nodes))
@@ -171,12 +202,24 @@ def _check(
     horizon_s: float,
     reliability: Reliability | None,
     uplinks: Uplinks | None,
+    tenancy: Tenancy | None,
 ) -> None:
     if not horizon_s > 0:
         raise RangeError(f"horizon_s is {horizon_s}; give a time above 0")
     if reliability is not None and np.isinf(horizon_s):
         raise RangeError("horizon_s is infinite, but nodes fail for ever; give a finite horizon or no reliability")
-    n_classes = len(jobs.class_names)
+    n_classes, n_tenants = len(jobs.class_names), len(jobs.tenants)
+    if tenancy is not None:
+        if tenancy.share.shape != (n_tenants,) or tenancy.quota_gpus.shape != (n_tenants,):
+            raise RangeError(f"shares and quotas have other shapes than the jobs' {n_tenants} tenants")
+        owner = np.zeros(len(jobs), dtype=np.int64) if jobs.tenant_index is None else jobs.tenant_index
+        over = jobs.gpus > tenancy.quota_gpus[owner]
+        if over.any():
+            first = int(np.argmax(over))
+            raise CapacityError(
+                f"job {jobs.job_id[first]} asks for {jobs.gpus[first]} GPUs, more than the quota of its tenant "
+                f"'{jobs.tenants[owner[first]]}', {tenancy.quota_gpus[owner[first]]:g}; so do {over.sum()} jobs in all"
+            )
     if uplinks is not None and uplinks.wait_frac.shape != work_rate.shape:
         raise RangeError(f"wait_frac has shape {uplinks.wait_frac.shape}; give that of work_rate, {work_rate.shape}")
     if work_rate.ndim != 2 or work_rate.shape[0] != n_classes or work_rate.shape[1] < 2:

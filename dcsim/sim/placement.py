@@ -132,6 +132,28 @@ class Placement:
         self.free_nodes -= n_nodes
         return tuple(gang)
 
+    @property
+    def free_mask(self) -> int:
+        """Free nodes as one bitset, node ``k`` at bit ``k``."""
+        mask = 0
+        for leaf in range(len(self._free_masks) - 1, -1, -1):
+            mask = mask << self._nodes_per_leaf | self._free_masks[leaf]
+        return mask
+
+    def take_nodes(self, job: int, mask: int) -> Gang:
+        """Give *job* the nodes of a bitset, node ``k`` at bit ``k``, all of which must be free."""
+        gang = []
+        whole, leaf = (1 << self._nodes_per_leaf) - 1, 0
+        self.free_nodes -= mask.bit_count()
+        while mask:
+            if part := mask & whole:
+                self._set_free(leaf, self._free_masks[leaf] ^ part)
+                self._gangs_by_leaf[leaf][job] = part
+                gang.append((leaf, part))
+            mask >>= self._nodes_per_leaf
+            leaf += 1
+        return tuple(gang)
+
     def return_gang(self, job: int, gang: Gang) -> None:
         """Free the whole nodes that *job* held."""
         for leaf, mask in gang:

@@ -1,55 +1,15 @@
 """Scheduling policies: which queued jobs start now. Add one as a function and a line in ``POLICIES``.
 
+Those that order jobs otherwise than by submission are in :mod:`dcsim.sim.ordered`, those that plan ahead for every job
+or for single nodes in :mod:`dcsim.sim.planned`.
+
 A policy is called once for every moment at which something changed, after all ends and arrivals of that moment.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
-
-from dcsim.sim.placement import Placement
-from dcsim.sim.queue import JobQueue, SizeQueue
-from dcsim.sim.reservations import ROUNDING_S, Reservations
-
-
-class Cluster(Protocol):
-    """What a policy sees of the cluster, and the one thing that it may do to it."""
-
-    @property
-    def queue(self) -> JobQueue:
-        """Jobs that wait."""
-
-    @property
-    def placement(self) -> Placement:
-        """Free capacity."""
-
-    @property
-    def reservations(self) -> Reservations:
-        """Expected releases."""
-
-    def start(self, job: int, now_s: float) -> None:
-        """Start a queued job, which must fit."""
-
-
-Pass = Callable[[Cluster, float, list[int] | None], None]
-"""One scheduling pass: (cluster, present time [s], newcomers).
-
-``newcomers`` are the jobs that arrived at this moment, in order, if nothing but arrivals happened since the pass
-before; None if nodes were freed, failed or added.
-"""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """One scheduling policy: its meaning for a reader of the report, and its pass."""
-
-    meaning: str
-    start_jobs: Pass
-
-
-def fits(placement: Placement, size: SizeQueue) -> bool:
-    """Tell whether a job of *size* can start now."""
-    return size.nodes <= placement.free_nodes or (size.share_gpus > 0 and placement.share_levels >> size.share_gpus > 0)
+from dcsim.sim.ordered import fair_share, least_attained_service, priority, shortest_job
+from dcsim.sim.planned import conservative, easy_nodes
+from dcsim.sim.reservations import ROUNDING_S
+from dcsim.sim.seen import Cluster, Policy, fits
 
 
 def start_in_order(cluster: Cluster, now_s: float) -> int:
@@ -135,4 +95,10 @@ def _backfill(cluster: Cluster, now_s: float) -> None:
 POLICIES: dict[str, Policy] = {
     "fifo": Policy("first come, first served: nobody passes a job that does not fit", fifo),
     "easy": Policy("first come, first served, and later jobs start early where the first in line is not delayed", easy),
+    "easy_nodes": Policy("EASY that names the nodes which the first in line will get, the lowest ones", easy_nodes),
+    "conservative": Policy("later jobs start early only where no job before them is delayed", conservative),
+    "sjf": Policy("the job of the shortest limit first: nobody passes it", shortest_job),
+    "las": Policy("jobs that had least GPU time first, in levels; others are preempted", least_attained_service, True),
+    "fair_share": Policy("tenants that used least of their share first, within quotas, with backfill", fair_share),
+    "priority": Policy("higher priorities first, preempting lower ones, with backfill", priority, True),
 }

@@ -119,11 +119,13 @@ class JobQueue:
         By rising size: shares of a node first, then whole nodes.
     size_of : list of SizeQueue
         The size queue of each job.
+    members : dict of int
+        The queued jobs, as keys, in the order in which they came.
     limit_s : array of float
         Current limit of each job; change it only while the job is not queued. [s]
     """
 
-    __slots__ = ("_in_order", "_place", "_queued", "limit_s", "n_queued", "size_of", "sizes")
+    __slots__ = ("_in_order", "_place", "_queued", "limit_s", "members", "size_of", "sizes")
 
     def __init__(self, gpus: Ints, limit_s: Floats, gpus_per_node: int) -> None:
         nodes = -(-gpus // gpus_per_node)
@@ -140,10 +142,15 @@ class JobQueue:
             self.sizes.append(SizeQueue(max(1, level - gpus_per_node + 1), share_gpus, array("q", members)))
         self.size_of = [self.sizes[index] for index in size_index.tolist()]
         self.limit_s = array("d", limit_s)
-        self.n_queued = 0
+        self.members: dict[int, None] = {}
         self._place = array("q", place)
         self._queued = bytearray(len(gpus))
         self._in_order: list[int] = []
+
+    @property
+    def n_queued(self) -> int:
+        """Jobs queued."""
+        return len(self.members)
 
     def __contains__(self, job: int) -> bool:
         """Tell whether *job* is queued."""
@@ -153,14 +160,14 @@ class JobQueue:
         """Queue *job* at its place by order of submission."""
         self.size_of[job].put(self._place[job], self.limit_s[job])
         self._queued[job] = 1
-        self.n_queued += 1
+        self.members[job] = None
         heappush(self._in_order, job)
 
     def drop(self, job: int) -> None:
         """Take *job* out of the queue."""
         self.size_of[job].drop(self._place[job])
         self._queued[job] = 0
-        self.n_queued -= 1
+        del self.members[job]
 
     def head(self) -> int:
         """Return the earliest-submitted queued job, or -1 if the queue is empty."""

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from dcsim.steps import StepSeries, sum_by
 from dcsim.workload.jobs import Floats, Ints, Jobs
 
-STOP_REASONS = ("completed", "failed", "horizon")
+STOP_REASONS = ("completed", "failed", "horizon", "preempted")
 """Why a segment ended, by ``segment_reason``."""
-COMPLETED, FAILED, HORIZON = range(3)
+COMPLETED, FAILED, HORIZON, PREEMPTED = range(4)
 
 STATUSES = ("completed", "running", "queued", "not submitted")
 """State of a job at the horizon, by ``status``; *not submitted* is a submission at or after the horizon."""
@@ -184,7 +184,7 @@ class SimResult:
         }
 
     def jobs_queued(self) -> StepSeries:
-        """Jobs submitted and not running: from submission to the start, and from a failure to the restart."""
+        """Jobs submitted and not running: to the start, and from a failure or a preemption to the restart."""
         return self._waiting(np.ones(len(self.jobs), dtype=np.int64))
 
     def gpus_queued(self) -> StepSeries:
@@ -198,7 +198,7 @@ class SimResult:
 
     def _waiting(self, amount: Ints) -> StepSeries:
         submitted = self.jobs.submit_s < self.horizon_s
-        failed = self.segment_reason == FAILED
+        failed = np.isin(self.segment_reason, (FAILED, PREEMPTED))
         times_s = np.concatenate([self.jobs.submit_s[submitted], self.segment_start_s, self.segment_end_s[failed]])
         started = amount[self.segment_job]
         return StepSeries.from_changes(times_s, np.concatenate([amount[submitted], -started, started[failed]]))

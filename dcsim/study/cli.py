@@ -1,22 +1,30 @@
-"""``dcsim run``, ``dcsim estimate`` and ``dcsim plant``."""
+"""``dcsim run``, ``dcsim schedule``, ``dcsim estimate`` and ``dcsim plant``."""
 
 import importlib
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dcsim import pipeline, runs
+from dcsim.columns import SCHEDULE
 from dcsim.model.load import load
+from dcsim.parquet import declared, encoding
 from dcsim.physics.plans import OBJECTIVES
+from dcsim.registry import lookup
+from dcsim.sim.policies import POLICIES
 from dcsim.study import estimate_inference, estimate_training
 from dcsim.study import plant as plants
+from dcsim.study import schedule as schedules
 from dcsim.study.estimate import Figure
+from dcsim.workload.traces.formats import source
+from dcsim.workload.traces.replay import replayed
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -82,6 +90,63 @@ def run(
     click.echo(f"run folder  {folder}")
     if not no_report:
         click.echo(f"report      {folder / 'report.html'}")
+
+
+@click.command()
+@click.argument("path", metavar="TRACE", type=click.Path(path_type=Path))
+@click.option("--processors", type=click.IntRange(min=1), required=True, help="Size of the machine.")
+@click.option("--policy", default="easy", show_default=True, help="Scheduling policy.")
+@click.option("--estimates", type=click.Choice(["user", "perfect"]), default="user", show_default=True)
+@click.option("--per-node", type=click.IntRange(min=1), default=1, show_default=True, help="Processors of a node.")
+@click.option("--quota", "quotas", multiple=True, metavar="TENANT=N", help="Most that a tenant holds, for fair_share.")
+@click.option("--oversized", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Parquet file of the jobs.")
+@click.option("--format", "form", metavar="NAME", help="Form of the trace; recognised if absent.")
+@click.option("--map", "mapping", multiple=True, metavar="OURS=THEIRS", help="Column of a table of no known form.")
+@click.option("--bad-rows", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
+def schedule(
+    path: Path,
+    processors: int,
+    policy: str,
+    estimates: str,
+    per_node: int,
+    quotas: tuple[str, ...],
+    oversized: Literal["refuse", "skip"],
+    out: Path | None,
+    form: str | None,
+    mapping: tuple[str, ...],
+    bad_rows: Literal["refuse", "skip"],
+    as_json: bool,
+) -> None:
+    """Run the scheduler alone on TRACE: waits, bounded slowdown, utilisation, makespan."""
+    if processors % per_node:
+        raise click.UsageError(f"--processors {processors} is no multiple of --per-node {per_node}")
+    known = lookup(POLICIES, policy, "scheduling policy")
+    jobs, report = replayed(source(path, form, mapping), bad_rows=bad_rows)
+    if oversized == "skip":
+        jobs = jobs.select(jobs.gpus <= processors)
+    done = schedules.schedule(
+        jobs,
+        processors=processors,
+        policy=policy,
+        estimates=estimates,
+        per_node=per_node,
+        tenancy=schedules.tenancy(jobs, quotas),
+    )
+    if out is not None:
+        if not out.parent.is_dir():
+            raise click.UsageError(f"{out}: there is no folder {out.parent}")
+        pq.write_table(declared(done.table(), SCHEDULE), out, **encoding(SCHEDULE))
+    if as_json:
+        click.echo(json.dumps({"policy": policy, "processors": processors, **done.figures()}, indent=1))
+        return
+    for line in schedules.lines(done, known.meaning):
+        click.echo(line)
+    for note in report.notes(path.name):
+        click.echo(f"note: {note}")
+    if out is not None:
+        click.echo(f"jobs         {out}")
 
 
 def summary(result: runs.Run) -> list[str]:

@@ -1,79 +1,23 @@
-"""The scheduler against independent replays: EASY backfill on the log of the KTH SP2."""
+"""The scheduler against independent replays: a real log under several policies, and Batsim's schedules and energy."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from dcsim.sim.engine import ClusterSpec, simulate
-from dcsim.validate.common import Case, Kind, NotPredicted, Suite, reference
-from dcsim.workload.jobs import Floats
+from dcsim.catalog.reference import at_hand
+from dcsim.study.schedule import schedule
+from dcsim.units import SECONDS_PER_MINUTE
+from dcsim.validate.common import Case, Kind, NotPredicted, Part, Suite, reference
 from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
 
 
-def bounded_slowdown(wait_s: Floats, run_s: Floats, bound_s: float = 10.0) -> Floats:
-    """Bounded slowdown of each job.
-
-    Parameters
-    ----------
-    wait_s, run_s : ndarray, shape (n,)
-        Wait and run time. [s]
-    bound_s : float
-        Run times below it count as this long, so that short jobs do not decide the mean. [s]
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Slowdown, at least 1. [1]
-
-    Notes
-    -----
-    .. math:: \\max\\left(1, \\frac{t_{wait} + t_{run}}{\\max(t_{run}, t_{bound})}\\right)
-
-    References
-    ----------
-    Feitelson, Rudolph, Schwiegelshohn, Sevcik and Wong, "Theory and practice in parallel job scheduling", JSSPP 1997.
-    """
-    return np.maximum(1.0, (wait_s + run_s) / np.maximum(run_s, bound_s))
-
-
-def replay(path: str | Path, *, processors: int, policy: str, perfect_estimates: bool = False) -> dict[str, float]:
-    """Replay a trace on nodes of one processor, all alike and without failures.
-
-    Parameters
-    ----------
-    path : str or Path
-        The trace.
-    processors : int
-        Size of the machine.
-    policy : str
-        Scheduling policy.
-    perfect_estimates : bool
-        Let limits be the run times, at least 1 s, instead of the users' estimates.
-
-    Returns
-    -------
-    dict of float
-        ``n_jobs`` [1], ``mean_wait_min`` [min], ``mean_bounded_slowdown`` with a bound of 10 s [1], and
-        ``utilisation_frac`` from the first submission to the last end [1].
-    """
-    jobs, _ = replayed(source(Path(path)))
-    if perfect_estimates:
-        jobs = replace(jobs, limit_s=np.maximum(jobs.run_s, 1.0))
-    cluster = ClusterSpec(
-        gpus_per_node=1, nodes_per_leaf=processors, nodes_per_rack=processors, phases=((0.0, processors),)
-    )
-    outcome = simulate(cluster, jobs, np.ones((1, 2)), policy=policy, horizon_s=np.inf, seed=0)
-    wait_s = outcome.first_start_s - jobs.submit_s
-    span_s = outcome.end_s.max() - jobs.submit_s[0]
-    return {
-        "n_jobs": float(len(jobs)),
-        "mean_wait_min": float(wait_s.mean()) / 60.0,
-        "mean_bounded_slowdown": float(bounded_slowdown(wait_s, jobs.run_s).mean()),
-        "utilisation_frac": float((jobs.run_s * jobs.gpus).sum() / (processors * span_s)),
-    }
+def replay(path: Path, *, processors: int, policy: str, estimates: str = "user") -> dict[str, float]:
+    """Figures of a trace under a policy, on nodes of one processor; see :meth:`Scheduled.figures`."""
+    jobs, _ = replayed(source(path))
+    return schedule(jobs, processors=processors, policy=policy, estimates=estimates).figures()
 
 
 def predict(case: Case) -> Mapping[str, float]:
@@ -81,13 +25,59 @@ def predict(case: Case) -> Mapping[str, float]:
     estimates = case["estimates"]
     if estimates not in ("user", "perfect"):
         raise NotPredicted(f"estimates must be user or perfect, not '{estimates}'")
-    result = replay(
-        reference(case["trace"]),
-        processors=int(case["processors"]),
-        policy=case["policy"],
-        perfect_estimates=estimates == "perfect",
+    found = replay(
+        reference(case["trace"]), processors=int(case["processors"]), policy=case["policy"], estimates=estimates
     )
-    return {f"published_{name}": result[name] for name in ("mean_wait_min", "mean_bounded_slowdown")}
+    return {
+        "published_mean_wait_min": found["mean_wait_s"] / SECONDS_PER_MINUTE,
+        "published_mean_bounded_slowdown": found["mean_bounded_slowdown"],
+    }
+
+
+def batsim(case: Case) -> Mapping[str, float]:
+    """Mean wait, end of the last job and energy of a workload on nodes that draw the same, busy or idle."""
+    found = replay(reference(case["workload"]), processors=int(case["processors"]), policy=case["policy"])
+    energy_j = float(case["node_power_w"]) * int(case["processors"]) * found["makespan_s"]
+    return {
+        "published_mean_wait_s": found["mean_wait_s"],
+        "published_makespan_s": found["makespan_s"],
+        "published_energy_mj": energy_j / 1e6,
+    }
+
+
+STATES = ("sleeping", "switching_on", "switching_off", "idle", "computing")
+
+
+def states(case: Case) -> Mapping[str, float]:
+    """Energy of nodes whose states over time are given, by the power of each state."""
+    found = pd.read_csv(reference(case["machine_states"]))
+    power_w = sum(float(case[f"{state}_w"]) * found[f"nb_{state}"].to_numpy() for state in STATES)
+    length_s = np.diff(found["time"].to_numpy())
+    return {"published_energy_mj": float((np.asarray(power_w)[:-1] * length_s).sum()) / 1e6}
+
+
+def findings(cases: Sequence[Case]) -> Sequence[str]:
+    """How many jobs start when Batsim starts them."""
+    found = []
+    for case in cases:
+        starts = case.get("starts")
+        path, workload = (at_hand(starts), at_hand(case["workload"])) if starts else (None, None)
+        if path is None or workload is None:
+            continue
+        jobs, _ = replayed(source(workload))
+        ours = schedule(jobs, processors=int(case["processors"]), policy=case["policy"]).result.first_start_s
+        theirs = pd.read_csv(path).sort_values("submission_time", kind="stable")["starting_time"].to_numpy()
+        equal = int(np.count_nonzero(np.abs(ours - theirs) < 0.01))
+        found.append(f"{case['policy']}: {equal} of {len(jobs)} jobs start within 0.01 s of Batsim's start")
+    return found
+
+
+def parts() -> Sequence[Part]:
+    """The log of a real machine, and the workload that another simulator ran."""
+    return [
+        Part("KTH-SP2", "four policies and estimates", lambda case: "trace" in case),
+        Part("Batsim medium_late", "EASY and conservative backfill, energy", lambda case: "trace" not in case),
+    ]
 
 
 SUITE = Suite(
@@ -98,8 +88,25 @@ SUITE = Suite(
             predict,
             lambda case: False,
             "a batch log replayed under a policy; the trace is a path under the reference data",
-        )
+        ),
+        "batsim": Kind(
+            ("workload", "processors", "policy", "node_power_w"),
+            {"published_mean_wait_s": "s", "published_makespan_s": "s", "published_energy_mj": "MJ"},
+            batsim,
+            lambda case: False,
+            "a workload on nodes of one processor that draw the same power, busy or idle",
+        ),
+        "states": Kind(
+            ("machine_states", *(f"{state}_w" for state in STATES)),
+            {"published_energy_mj": "MJ"},
+            states,
+            lambda case: False,
+            "energy of nodes from counts of their states over time",
+        ),
     },
-    "independent replay of the KTH-SP2 log under EASY",
+    "independent replays of the KTH-SP2 log, and Batsim's of 801 jobs with its energy",
+    files=("schedule.csv", "schedule-batsim.csv", "schedule-states.csv"),
     needs_data=True,
+    findings=findings,
+    parts=parts,
 )

@@ -146,7 +146,7 @@ def _with_runs(
     run_s = np.array([of.run_s(1 if run.gpus <= leaf_gpus else SPANS) for run, of in zip(stated, runs, strict=True)])
     submit_s = np.array([run.submit_day * SECONDS_PER_DAY for run in stated])
     first = int(jobs.job_id.max(initial=0)) + 1
-    classes = len(jobs.class_names)
+    classes, known = len(jobs.class_names), jobs.tenant_index
     merged = Jobs(
         job_id=np.concatenate([jobs.job_id, np.arange(first, first + len(runs))]),
         submit_s=np.concatenate([jobs.submit_s, submit_s]),
@@ -155,6 +155,10 @@ def _with_runs(
         gpus=np.concatenate([jobs.gpus, np.array([run.gpus for run in stated], dtype=np.int64)]),
         class_index=np.concatenate([jobs.class_index, np.arange(classes, classes + len(runs))]),
         class_names=class_names(loaded),
+        tenant_index=None
+        if jobs.tenant_index is None
+        else np.append(jobs.tenant_index, [len(jobs.tenants)] * len(runs)),
+        tenants=jobs.tenants if jobs.tenant_index is None else (*jobs.tenants, "runs"),
     )
     order = np.argsort(merged.submit_s, kind="stable")
     notes = (*found.notes, *(run.describe() for run in runs))

@@ -1,6 +1,7 @@
 """Jobs as columns: what a trace reader or a generator hands to the simulator."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,12 @@ class Jobs:
         Index into ``class_names``.
     class_names : tuple of str
         Workload classes.
+    tenant_index : ndarray of int, shape (n,), optional
+        Index into ``tenants``, of those who share the cluster; all jobs are one tenant's if absent.
+    tenants : tuple of str
+        Users, groups or virtual clusters.
+    priority : ndarray of int, shape (n,), optional
+        Higher goes first, where a policy asks; all alike if absent.
     """
 
     job_id: Ints
@@ -38,6 +45,9 @@ class Jobs:
     gpus: Ints
     class_index: Ints
     class_names: tuple[str, ...]
+    tenant_index: Ints | None = None
+    tenants: tuple[str, ...] = ("",)
+    priority: Ints | None = None
 
     def __len__(self) -> int:
         """Count the jobs."""
@@ -45,5 +55,14 @@ class Jobs:
 
     def select(self, keep: NDArray[np.bool_] | Ints) -> "Jobs":
         """Return the jobs that a mask or an index array picks."""
-        columns = ("job_id", "submit_s", "run_s", "limit_s", "gpus", "class_index")
-        return replace(self, **{name: getattr(self, name)[keep] for name in columns})
+        columns: dict[str, Any] = {
+            "job_id": self.job_id[keep],
+            "submit_s": self.submit_s[keep],
+            "run_s": self.run_s[keep],
+            "limit_s": self.limit_s[keep],
+            "gpus": self.gpus[keep],
+            "class_index": self.class_index[keep],
+            "tenant_index": None if self.tenant_index is None else self.tenant_index[keep],
+            "priority": None if self.priority is None else self.priority[keep],
+        }
+        return replace(self, **columns)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from dcsim.errors import InputError, Problem
-from dcsim.workload.jobs import Jobs
+from dcsim.workload.jobs import Ints, Jobs
 from dcsim.workload.traces.formats import Source
 
 
@@ -80,7 +81,10 @@ def replayed(
     """
     width_of, width_name = ("gpus", "no GPUs") if of.gpus else ("cpus", "no processors")
     reading, frames = of.frames(bad_rows)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("job_id", "submit_s", "run_s", "limit_s", "gpus")}
+    parts: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("job_id", "submit_s", "run_s", "limit_s", "gpus", "tenant_index")
+    }
+    tenants: dict[str, int] = {}
     dropped: dict[str, int] = {}
     cut = absent = fractions = first = 0
     for found in frames:
@@ -115,6 +119,7 @@ def replayed(
             ("run_s", np.minimum(run_s, limit_s)),
             ("limit_s", np.maximum(limit_s, 1.0)),
             ("gpus", whole.astype(np.int64)),
+            ("tenant_index", _numbered(found["tenant"], tenants)[keep]),
         ):
             parts[name].append(values)
     report = Replayed(reading.header, reading.rows, reading.bad, dropped, cut, absent, fractions)
@@ -127,8 +132,19 @@ def replayed(
     order = np.argsort(submit_s, kind="stable")
     jobs = Jobs(
         submit_s=submit_s[order],
-        **{name: np.concatenate(parts.pop(name))[order] for name in ("job_id", "run_s", "limit_s", "gpus")},
+        **{
+            name: np.concatenate(parts.pop(name))[order]
+            for name in ("job_id", "run_s", "limit_s", "gpus", "tenant_index")
+        },
         class_index=np.zeros(len(order), dtype=np.int64),
         class_names=(job_class,),
+        tenants=tuple(tenants),
     )
     return jobs, report
+
+
+def _numbered(text: "pd.Series[str]", known: dict[str, int]) -> Ints:
+    """Number of each name in the order in which names first come."""
+    codes, names = pd.factorize(text)
+    numbers = np.array([known.setdefault(str(name), len(known)) for name in names], dtype=np.int64)
+    return numbers[codes]

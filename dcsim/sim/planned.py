@@ -1,0 +1,198 @@
+"""Policies that plan ahead: a time for every job in line, or the very nodes that the first in line will get."""
+
+from bisect import bisect_right
+from math import inf
+
+from dcsim.sim.placement import lowest_bits
+from dcsim.sim.reservations import ROUNDING_S
+from dcsim.sim.seen import Cluster, fits
+
+# A job that runs beyond its limit, as one does that a bad placement slows down, is expected to end so much later. [s]
+OVERRUN_S = 60.0
+
+
+class Plan:
+    """Which nodes are free when, as bitsets over time, and what is planned for the jobs in line.
+
+    Parameters
+    ----------
+    now_s : float
+        Where it begins. [s]
+    free : int
+        Nodes that are free from then on, node ``k`` at bit ``k``.
+
+    Attributes
+    ----------
+    slot : dict of int to (float, float, int)
+        By job in line: planned start and end, and nodes.
+    held : dict of int to (float, int)
+        By running job: the end by its limit, and nodes.
+    """
+
+    def __init__(self, now_s: float, free: int) -> None:
+        self._times_s, self._free = [now_s], [free]
+        self.slot: dict[int, tuple[float, float, int]] = {}
+        self.held: dict[int, tuple[float, int]] = {}
+
+    def advance(self, now_s: float) -> None:
+        """Forget what lies before *now_s*."""
+        passed = bisect_right(self._times_s, now_s) - 1
+        if passed > 0:
+            del self._times_s[:passed], self._free[:passed]
+        self._times_s[0] = max(self._times_s[0], now_s)
+        # A job starts no earlier in the middle of a step than at its beginning.
+        kept = [0, *(k for k in range(1, len(self._free)) if self._free[k] != self._free[k - 1])]
+        if len(kept) < len(self._free):
+            self._times_s = [self._times_s[k] for k in kept]
+            self._free = [self._free[k] for k in kept]
+
+    def earliest(self, nodes: int, limit_s: float) -> tuple[float, int] | None:
+        """Earliest time from which the same *nodes* stay free for *limit_s*, and the lowest of them. [s, bitset]"""
+        times_s, free = self._times_s, self._free
+        for start, start_s in enumerate(times_s):
+            common, index = free[start], start
+            while common.bit_count() >= nodes:
+                if index + 1 == len(free) or times_s[index + 1] - start_s >= limit_s - ROUNDING_S:
+                    return start_s, lowest_bits(common, nodes)
+                index += 1
+                common &= free[index]
+        return None
+
+    def take(self, start_s: float, end_s: float, mask: int) -> None:
+        """Use nodes from a time to another."""
+        for index in range(self._cut(start_s), self._cut(end_s)):
+            self._free[index] &= ~mask
+
+    def give(self, start_s: float, end_s: float, mask: int) -> None:
+        """Free nodes from a time to another."""
+        if end_s > start_s:
+            for index in range(self._cut(start_s), self._cut(end_s)):
+                self._free[index] |= mask
+
+    def _cut(self, time_s: float) -> int:
+        """Index of the step that begins at a time; one is made where there is none."""
+        index = bisect_right(self._times_s, time_s + ROUNDING_S)
+        if self._times_s[index - 1] >= time_s - ROUNDING_S:
+            return index - 1
+        self._times_s.insert(index, time_s)
+        self._free.insert(index, self._free[index - 1])
+        return index
+
+
+def conservative(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
+    """First come, first served, and a later job starts early only where no earlier one is delayed by it.
+
+    Every job in line has nodes and the earliest time at which it can have them, given all others. When a job ends
+    before its limit, each job in line, in order, may move to an earlier time while the others keep theirs. A share of a
+    node that fits a node in use starts at once; nodes out of service are planned for when they are back.
+
+    References
+    ----------
+    .. [1] Mu'alem and Feitelson, IEEE TPDS 12(6), 2001.
+    .. [2] Batsim's ``conservative_bf``, whose schedule of 801 jobs this equals start by start.
+    """
+    queue, placement, notes = cluster.queue, cluster.placement, cluster.notes
+    plan = notes.get("plan")
+    if plan is None or notes["nodes"] != cluster.nodes_changed:
+        plan, notes["nodes"] = _planned_anew(cluster, now_s), cluster.nodes_changed
+        notes["plan"], again = plan, True
+    else:
+        plan.advance(now_s)
+        again = newcomers is None
+        # Also those that ended while nobody waited, which brings no pass.
+        for job in [job for job in plan.held if job not in cluster.running]:
+            end_s, mask = plan.held.pop(job)
+            plan.give(now_s, end_s, mask & placement.free_mask)
+            again = True
+    for job, (end_s, mask) in plan.held.items():
+        if end_s <= now_s + ROUNDING_S:
+            plan.take(now_s, now_s + OVERRUN_S, mask)
+            plan.held[job] = (now_s + OVERRUN_S, mask)
+    for job in sorted(queue.members) if again else newcomers or ():
+        size, limit_s = queue.size_of[job], queue.limit_s[job]
+        if job in plan.slot:
+            start_s, end_s, mask = plan.slot.pop(job)
+            plan.give(max(start_s, now_s), end_s, mask)
+        if size.share_gpus and placement.share_levels >> size.share_gpus:
+            _hold(cluster, plan, job, now_s)
+            continue
+        found = plan.earliest(size.nodes, limit_s)
+        if found is None:
+            continue
+        start_s, mask = found
+        if start_s <= now_s + ROUNDING_S and mask & placement.free_mask == mask:
+            _hold(cluster, plan, job, now_s, mask)
+        else:
+            plan.take(start_s, start_s + limit_s, mask)
+            plan.slot[job] = (start_s, start_s + limit_s, mask)
+            if start_s > now_s + ROUNDING_S:
+                cluster.wake(start_s)
+
+
+def _hold(cluster: Cluster, plan: Plan, job: int, now_s: float, mask: int = 0) -> None:
+    """Start a job, and plan its nodes as used until its limit."""
+    limit_s = cluster.queue.limit_s[job]
+    cluster.start(job, now_s, 0 if cluster.queue.size_of[job].share_gpus else mask)
+    held = cluster.mask(job)
+    plan.take(now_s, now_s + limit_s, held)
+    plan.held[job] = (now_s + limit_s, held)
+
+
+def _planned_anew(cluster: Cluster, now_s: float) -> Plan:
+    """Plan of what runs, with nothing for the jobs in line yet."""
+    masks = {job: cluster.mask(job) for job in cluster.running}
+    in_service = cluster.placement.free_mask
+    for mask in masks.values():
+        in_service |= mask
+    plan = Plan(now_s, in_service)
+    for job, mask in masks.items():
+        end_s = max(cluster.release_s(job), now_s)
+        plan.take(now_s, end_s, mask)
+        plan.held[job] = (end_s, mask)
+    return plan
+
+
+def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
+    """EASY with the identity of nodes: whoever outlasts the shadow time spares those that the first in line will get.
+
+    Jobs get the free nodes of the lowest numbers; the first in line will get the lowest of those free at its shadow
+    time. A job smaller than a node starts where it fits a node, and its node counts as in use.
+
+    References
+    ----------
+    .. [1] Batsim's ``easy_bf``, whose schedule of 801 jobs this equals start by start (``dcsim validate schedule``).
+    """
+    queue, placement = cluster.queue, cluster.placement
+
+    def begin(job: int, free: int) -> None:
+        size = queue.size_of[job]
+        cluster.start(job, now_s, 0 if size.share_gpus else lowest_bits(free, size.nodes))
+
+    head = queue.head()
+    while head >= 0 and fits(placement, queue.size_of[head]):
+        begin(head, placement.free_mask)
+        head = queue.head()
+    free = placement.free_mask
+    if head < 0 or not (free or placement.share_levels):
+        return
+    need, shadow_s, at_shadow = queue.size_of[head].nodes, inf, free
+    for release_s, mask in sorted((max(cluster.release_s(job), now_s), cluster.mask(job)) for job in cluster.running):
+        if release_s > shadow_s + ROUNDING_S:
+            break
+        at_shadow |= mask
+        if at_shadow.bit_count() >= need and shadow_s == inf:
+            shadow_s = release_s
+    reserved = lowest_bits(at_shadow, need) if shadow_s < inf else 0
+    window_s = shadow_s - now_s + ROUNDING_S
+    for job in sorted(queue.members):
+        if job == head:
+            continue
+        size = queue.size_of[job]
+        allowed = free if queue.limit_s[job] <= window_s else free & ~reserved
+        if size.share_gpus and placement.share_levels >> size.share_gpus:
+            cluster.start(job, now_s)
+        elif size.nodes <= allowed.bit_count():
+            begin(job, allowed)
+        free = placement.free_mask
+        if not (free or placement.share_levels):
+            return

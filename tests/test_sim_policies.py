@@ -1,0 +1,221 @@
+"""Policies by what each promises: order, no delay of those before, levels, shares, quotas, room for priorities."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from dcsim.columns import SCHEDULE
+from dcsim.errors import CapacityError, InputError, RangeError, UsageError
+from dcsim.sim.engine import ClusterSpec, Reliability, Tenancy, simulate
+from dcsim.sim.policies import POLICIES
+from dcsim.sim.recorder import STOP_REASONS
+from dcsim.study import cli
+from dcsim.study.schedule import schedule, tenancy
+from dcsim.workload.jobs import Jobs
+
+PREEMPTED = STOP_REASONS.index("preempted")
+
+
+def jobs(*rows, tenant=None, priority=None, tenants=("",)):
+    submit_s, run_s, limit_s, gpus = (np.array(column) for column in zip(*rows, strict=True))
+    return Jobs(
+        np.arange(len(rows)),
+        submit_s.astype(float),
+        run_s.astype(float),
+        limit_s.astype(float),
+        gpus.astype(np.int64),
+        np.zeros(len(rows), dtype=np.int64),
+        ("training",),
+        None if tenant is None else np.array(tenant),
+        tenants,
+        None if priority is None else np.array(priority),
+    )
+
+
+def mix(seed, n=400, widths=(1, 2, 4, 8, 16), over=3.0):
+    draws = np.random.default_rng(seed)
+    run_s = draws.exponential(900, n) + 1
+    return jobs(
+        *zip(
+            np.sort(draws.uniform(0, 90_000, n)),
+            run_s,
+            run_s * (1 + draws.exponential(over - 1, n)),
+            draws.choice(widths, n),
+            strict=True,
+        ),
+        tenant=draws.integers(0, 3, n),
+        tenants=("a", "b", "c"),
+        priority=draws.integers(0, 3, n),
+    )
+
+
+def starts(of, policy, processors=32, **options):
+    return schedule(of, processors=processors, policy=policy, **options).result.first_start_s
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("seed", range(3))
+def test_every_policy_ends_every_job_and_overfills_no_node(policy, seed):
+    of = mix(seed)
+    result = schedule(of, processors=32, policy=policy).result
+    assert np.isfinite(result.end_s).all()
+    np.testing.assert_allclose(result.useful_s, of.run_s)
+    used = result.gpus_allocated()
+    assert used.values.max() <= 32
+    assert used.values[-1] == 0
+    assert np.all(result.first_start_s >= of.submit_s)
+
+
+@pytest.mark.parametrize("policy", [name for name, of in POLICIES.items() if not of.preempts])
+def test_no_policy_without_preemption_stops_a_job(policy):
+    result = schedule(mix(5), processors=32, policy=policy).result
+    assert len(result.segment_job) == len(result.jobs)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_empty_machine_starts_everybody_at_once(policy):
+    of = mix(2, n=50)
+    np.testing.assert_array_equal(starts(of, policy, processors=1024), of.submit_s)
+
+
+def test_shortest_job_takes_the_shortest_limit():
+    of = jobs((0, 100, 100, 4), (1, 50, 80, 4), (2, 60, 60, 4), (3, 10, 90, 4))
+    assert starts(of, "sjf", processors=4).tolist() == [0.0, 160.0, 100.0, 210.0]
+
+
+def test_conservative_never_delays_an_earlier_job_beyond_its_first_promise():
+    """With limits that are met exactly, no start is later than with the jobs before it alone."""
+    of = mix(3, n=120)
+    of = replace(of, limit_s=of.run_s)
+    whole = starts(of, "conservative")
+    for k in range(10, 120, 10):
+        alone = starts(of.select(np.arange(k)), "conservative")
+        assert np.all(whole[:k] <= alone + 1e-3)
+
+
+def test_easy_may_delay_the_second_in_line_and_conservative_does_not():
+    # 4 nodes. 0 holds 2 until 100. 1 needs 4: at 100. 2 needs 2 for 200 s: at 200 behind 1. 3 needs 2 nodes for 100 s
+    # and ends when 1 begins; EASY and conservative start it at once. 4 would push 2 back.
+    of = jobs((0, 100, 100, 2), (1, 100, 100, 4), (2, 200, 200, 2), (3, 97, 97, 2))
+    assert starts(of, "conservative", processors=4).tolist() == [0.0, 100.0, 200.0, 3.0]
+    assert starts(of, "easy", processors=4).tolist() == [0.0, 100.0, 200.0, 3.0]
+
+
+def test_least_attained_service_lets_a_short_job_pass_a_long_one():
+    of = jobs((0, 100_000, 100_000, 4), (7200, 60, 60, 4))
+    result = schedule(of, processors=4, policy="las").result
+    # The long job has had 8 GPU-hours, so it makes room within a quantum, and goes on afterwards.
+    assert result.first_start_s[1] <= 7200 + 600
+    assert np.count_nonzero(result.segment_reason == PREEMPTED) == 1
+    assert result.end_s[0] == pytest.approx(100_060.0)
+
+
+def test_priorities_preempt_the_lowest_and_last_started_first():
+    of = jobs((0, 1000, 1000, 2), (1, 1000, 1000, 2), (2, 1000, 1000, 2), (10, 100, 100, 2), priority=[1, 0, 0, 2])
+    result = schedule(of, processors=6, policy="priority").result
+    assert result.first_start_s[3] == 10.0
+    stopped = result.segment_job[result.segment_reason == PREEMPTED]
+    assert stopped.tolist() == [2]
+    # It had worked 8 s, waits 100 s, and ends as late as that makes it.
+    assert result.end_s[2] == pytest.approx(2 + 1000 + 100)
+
+
+def test_equal_priorities_are_easy():
+    of = mix(4)
+    np.testing.assert_array_equal(starts(replace(of, priority=None), "priority"), starts(of, "easy"))
+
+
+def test_preemption_costs_a_checkpoint_and_a_restart():
+    of = jobs((0, 1000, 1000, 4), (100, 50, 50, 4), priority=[0, 1])
+    cost = Reliability(0.0, 1.0, np.array([300.0]), np.array([20.0]), np.array([30.0]))
+    cluster = ClusterSpec(1, 4, 4, ((0.0, 4),))
+    result = simulate(cluster, of, np.ones((1, 2)), policy="priority", horizon_s=1e5, seed=0, reliability=cost)
+    # 100 s worked less 20 s of the write; 50 s wait; 30 s to load the state; 920 s left.
+    assert result.end_s[0] == pytest.approx(150 + 30 + 920)
+
+
+def test_fair_share_serves_the_tenant_that_used_less():
+    rows = [(0, 1000, 1000, 4), (1, 1000, 1000, 4), (2, 1000, 1000, 4)]
+    of = jobs(*rows, tenant=[0, 0, 1], tenants=("a", "b"))
+    assert starts(of, "fair_share", processors=4).tolist() == [0.0, 2000.0, 1000.0]
+
+
+def test_shares_decide_how_much_each_tenant_gets():
+    n = 300
+    rows = [(k * 1e-3, 100, 100, 1) for k in range(n)]
+    of = jobs(*rows, tenant=[k % 2 for k in range(n)], tenants=("a", "b"))
+    shares = Tenancy(np.array([3.0, 1.0]), np.array([np.inf, np.inf]))
+    first = schedule(of, processors=4, policy="fair_share", tenancy=shares).result.first_start_s
+    half = np.median(first)
+    early = of.tenant_index[first <= half]
+    assert np.count_nonzero(early == 0) == pytest.approx(3 * np.count_nonzero(early == 1), rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quota_is_never_exceeded(seed):
+    of = mix(seed, widths=(1, 2, 4))
+    limits = Tenancy(np.ones(3), np.array([8.0, 4.0, np.inf]))
+    result = schedule(of, processors=32, policy="fair_share", tenancy=limits).result
+    for name, most in enumerate(limits.quota_gpus):
+        held = result._over_segments(np.flatnonzero(of.tenant_index[result.segment_job] == name))
+        assert held.values.max() <= most
+
+
+def test_a_job_above_its_quota_is_refused_by_name():
+    of = mix(1)
+    with pytest.raises(CapacityError, match="more than the quota of its tenant 'b'"):
+        schedule(of, processors=32, policy="fair_share", tenancy=Tenancy(np.ones(3), np.array([16.0, 2.0, 16.0])))
+    with pytest.raises(RangeError, match="other shapes"):
+        schedule(of, processors=32, tenancy=Tenancy(np.ones(2), np.ones(2)))
+    with pytest.raises(UsageError, match="write it as TENANT=N"):
+        tenancy(of, ("a",))
+    with pytest.raises(UsageError, match="is not a known tenant"):
+        tenancy(of, ("nobody=3",))
+
+
+def test_easy_nodes_spares_the_nodes_of_the_first_in_line():
+    # Nodes 0-3. A holds 0-1 until 100, B holds 2 until 50. C needs 3: it will get 0, 1, 2 at 100 (shadow).
+    # D, of 1 node and 500 s, may use 3 alone and starts at once; E too late for that waits behind.
+    of = jobs((0, 100, 100, 2), (0, 50, 50, 1), (1, 100, 100, 3), (2, 500, 500, 1), (3, 500, 500, 1))
+    assert starts(of, "easy_nodes", processors=4).tolist() == [0.0, 0.0, 100.0, 2.0, 200.0]
+
+
+def written(tmp_path, of):
+    log = tmp_path / "log.swf"
+    log.write_text(
+        "".join(
+            f"{k} {s:.0f} -1 {r:.0f} {g} -1 -1 {g} {w:.0f} -1 1 {t} 1 1 -1 -1 -1 -1\n"
+            for k, s, r, w, g, t in zip(
+                of.job_id, of.submit_s, of.run_s, of.limit_s, of.gpus, of.tenant_index, strict=True
+            )
+        )
+    )
+    return log
+
+
+def test_the_verb_prints_and_writes(tmp_path):
+    log, out = written(tmp_path, mix(1, n=60)), tmp_path / "jobs.parquet"
+    words = [str(log), "--processors", "32", "--policy", "fair_share", "--quota", "1=16", "--out", str(out)]
+    done = CliRunner().invoke(cli.schedule, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    for word in ("wait", "slowdown", "utilisation", "makespan"):
+        assert word in done.output
+    found = pd.read_parquet(out)
+    assert list(found.columns) == [column.name for column in SCHEDULE]
+    assert (found["procs"] == found["gpus"]).all()
+    assert found["energy_j"].isna().all()
+    assert pq.read_schema(out).field("procs").metadata[b"unit"] == b"1"
+
+
+def test_the_verb_refuses_what_can_never_start(tmp_path):
+    log = written(tmp_path, mix(1, n=60))
+    with pytest.raises(InputError, match="of 8 processors; it can never start"):
+        CliRunner().invoke(cli.schedule, [str(log), "--processors", "8"], catch_exceptions=False)
+    words = [str(log), "--processors", "8", "--oversized", "skip", "--json"]
+    assert CliRunner().invoke(cli.schedule, words, catch_exceptions=False).exit_code == 0
+    refused = CliRunner().invoke(cli.schedule, [str(log), "--processors", "9", "--per-node", "2"])
+    assert refused.exit_code == 2
