@@ -155,10 +155,8 @@ def _with_runs(
         gpus=np.concatenate([jobs.gpus, np.array([run.gpus for run in stated], dtype=np.int64)]),
         class_index=np.concatenate([jobs.class_index, np.arange(classes, classes + len(runs))]),
         class_names=class_names(loaded),
-        tenant_index=None
-        if jobs.tenant_index is None
-        else np.append(jobs.tenant_index, [len(jobs.tenants)] * len(runs)),
-        tenants=jobs.tenants if jobs.tenant_index is None else (*jobs.tenants, "runs"),
+        tenant_index=None if known is None else np.append(known, np.full(len(runs), len(jobs.tenants))),
+        tenants=jobs.tenants if known is None else (*jobs.tenants, "runs"),
     )
     order = np.argsort(merged.submit_s, kind="stable")
     notes = (*found.notes, *(run.describe() for run in runs))
