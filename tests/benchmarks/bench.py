@@ -1,6 +1,7 @@
 """Benchmarks: CPU seconds and ratios, each beside its bar. Run with ``make bench``; tests assert none of them."""
 
 import heapq
+import json
 import resource
 import subprocess
 import sys
@@ -87,6 +88,49 @@ def schedule() -> None:
     show("100,000 saturated jobs, EASY, placement, change log", used, "s", 4.0, note)
 
 
+def cluster(*words: object) -> dict[str, float]:
+    """One simulation in a process of its own."""
+    script = Path(__file__).with_name("cluster.py")
+    line = [sys.executable, script, *(str(word) for word in words)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def clusters() -> None:
+    """Runs that peers were measured on, and how the cost grows with jobs and with GPUs."""
+    for name, words, most_s, most_mb, peer in (
+        ("100,000 jobs of one GPU, 100 hosts", (100_000, 100, 8, 30, 0.9, "single"), 3, 400, "OpenDC 69 s, 3,600 MB"),
+        ("10,000 jobs, 7 days, 9,472 nodes, power", (10_000, 9472, 4, 7, 0.9, "power"), 3, 300, "RAPS 80 s, 3,200 MB"),
+        ("24 h of that machine", (1_430, 9472, 4, 1, 0.9, "power"), 1, 300, "RAPS 20 s"),
+        ("a year, 1,000,000 jobs, 100,000 GPUs, failures", (1_000_000, 12_500, 8, 365, 0.9, "failures"), 40, 1000, ""),
+    ):
+        found = cluster(*words)
+        note = f"longest queue {found['longest_queue']:,}, {found['restarts']:,} restarts; {peer}"
+        show(f"{name}, CPU", found["cpu_s"], "s", most_s, note)
+        show(f"{name}, peak memory", found["mb"], "MB", most_mb)
+    print("\ncost by jobs, a year on 100,000 GPUs at a load of 0.9, failures")
+    _growth([(n, 12_500) for n in (62_500, 125_000, 250_000, 500_000, 1_000_000)], lambda n, nodes: n * np.log2(n))
+    print("\ncost by GPUs, 250,000 jobs of a year at a load of 0.9, no failures")
+    _growth([(250_000, nodes) for nodes in (1_250, 2_500, 5_000, 12_500)], lambda n, nodes: 1.0)
+
+
+def _growth(points: list[tuple[int, int]], law: Callable[[int, int], float]) -> None:
+    """CPU seconds as bars, and each over what the law makes of the first."""
+    failures = ["failures"] if len({nodes for _, nodes in points}) == 1 else []
+    used = [cluster(n, nodes, 8, 365, 0.9, *failures)["cpu_s"] for n, nodes in points]
+    for (n, nodes), cpu in zip(points, used, strict=True):
+        ratio = cpu / used[0] * law(*points[0]) / law(n, nodes)
+        bar = "█" * max(1, round(40 * cpu / max(used)))
+        print(f"{n:>10,} jobs {8 * nodes:>8,} GPUs {cpu:7.2f} s {ratio:5.2f} of the law  {bar}", flush=True)
+
+
+def surf() -> None:
+    """The SURF week's tasks and power, where the reference data is at hand."""
+    used, _, text = command("validate", "replay")
+    if "unseen part" in text:
+        show("SURF, half a week of power scored", used, "s", 3.0, "OpenDC 10 s")
+
+
 def accounting() -> None:
     """Ten years at 5 minutes: 1.05 million rows."""
     ready = pipeline.prepare(small("plan.years=10", "report.interval_s=300"))
@@ -159,6 +203,8 @@ if __name__ == "__main__":
     whole()  # first: a child's peak memory counts what its parent held when it was started
     psychrometrics()
     schedule()
+    clusters()
+    surf()
     accounting()
     plants()
     steps_and_plans()
