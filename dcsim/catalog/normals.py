@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from dcsim.catalog.load import folder
 from dcsim.physics.psychrometrics import standard_pressure_pa
@@ -102,6 +101,9 @@ def _anomalies(of: Site, seed: int, draw: int) -> tuple[Floats, Floats]:
     draws = stream(seed, f"weather/{of.key}/{draw}").normal(size=(2, 365 + BURN_DAYS))
     correlation = np.clip(np.concatenate([np.full(BURN_DAYS, of.correlation[0]), _daily(of.correlation)]), -0.95, 0.95)
     dew = correlation * draws[0] + np.sqrt(1.0 - correlation**2) * draws[1]
+    # scipy.signal takes longer to import than a site to make, and most plans need none.
+    from scipy.signal import lfilter
+
     gain = np.sqrt(1.0 - PERSISTENCE**2)
     out = []
     for noise in (draws[0], dew):
