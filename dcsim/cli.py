@@ -14,6 +14,11 @@ from dcsim.registry import unknown
 VERBS = {
     "run": ("dcsim.study.cli", "run", "Simulate a scenario and write a run folder with its report."),
     "schedule": ("dcsim.study.cli", "schedule", "Run a scheduling policy alone on a job trace: waits, slowdown."),
+    "size": (
+        "dcsim.study.cli",
+        "size",
+        "Find the fewest GPUs on which a trace's jobs wait no longer than a limit.",
+    ),
     "estimate": ("dcsim.study.cli", "estimate", "Estimate one training run or one service, with intervals."),
     "plant": (
         "dcsim.study.cli",

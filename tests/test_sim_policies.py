@@ -1,5 +1,6 @@
 """Policies by what each promises: order, no delay of those before, levels, shares, quotas, room for priorities."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import STOP_REASONS
 from dcsim.study import cli
 from dcsim.study.schedule import schedule, tenancy
+from dcsim.study.size import size
 from dcsim.workload.jobs import Jobs
 
 PREEMPTED = STOP_REASONS.index("preempted")
@@ -195,6 +197,37 @@ def written(tmp_path, of):
         )
     )
     return log
+
+
+@pytest.mark.parametrize("of", ["mean", "p95"])
+def test_the_fewest_nodes_keep_the_limit_and_fewer_do_not(of):
+    demand = mix(8, n=600)
+    found = size(demand, wait_s=300.0, of=of, per_node=2)
+    key = {"mean": "mean_wait_s", "p95": "p95_wait_s"}[of]
+    assert schedule(demand, processors=found.gpus, per_node=2).figures()[key] <= 300.0
+    for fewer in (found.gpus - 2, found.gpus - 4):
+        assert schedule(demand, processors=fewer, per_node=2).figures()[key] > 300.0
+    assert found.gpus >= max(found.busy_gpus, demand.gpus.max()) - 2
+    assert list(found.tried) == sorted(found.tried)
+
+
+def test_a_limit_that_any_size_keeps_needs_the_widest_job():
+    demand = mix(8, n=50)
+    assert size(demand, wait_s=1e9, per_node=1).gpus >= demand.gpus.max()
+    with pytest.raises(UsageError, match="is no limit"):
+        size(demand, wait_s=-1.0)
+    with pytest.raises(UsageError, match="is no wait"):
+        size(demand, wait_s=1.0, of="p50")
+
+
+def test_size_prints_what_it_tried(tmp_path):
+    log = written(tmp_path, mix(1, n=200))
+    words = [str(log), "--max-wait-min", "5", "--per-node", "2"]
+    done = CliRunner().invoke(cli.size, words, catch_exceptions=False)
+    assert "are the fewest on which the mean wait is at most 5 min" in done.output
+    assert "<-" in done.output
+    found = json.loads(CliRunner().invoke(cli.size, [*words, "--json"], catch_exceptions=False).output)
+    assert str(found["gpus"]) in found["tried"]
 
 
 def test_the_verb_prints_and_writes(tmp_path):

@@ -22,7 +22,9 @@ from dcsim.sim.policies import POLICIES
 from dcsim.study import estimate_inference, estimate_training
 from dcsim.study import plant as plants
 from dcsim.study import schedule as schedules
+from dcsim.study import size as sizes
 from dcsim.study.estimate import Figure
+from dcsim.units import SECONDS_PER_MINUTE
 from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
 
@@ -92,19 +94,28 @@ def run(
         click.echo(f"report      {folder / 'report.html'}")
 
 
+def _trace(function: Function) -> Function:
+    """Options of every verb that reads a trace."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON alone."),
+        click.option("--bad-rows", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True),
+        click.option("--map", "mapping", multiple=True, metavar="OURS=THEIRS", help="Column of a table."),
+        click.option("--format", "form", metavar="NAME", help="Form of the trace; recognised if absent."),
+        click.option("--policy", default="easy", show_default=True, help="Scheduling policy."),
+        click.argument("path", metavar="TRACE", type=click.Path(path_type=Path)),
+    ):
+        function = decorate(function)
+    return function
+
+
 @click.command()
-@click.argument("path", metavar="TRACE", type=click.Path(path_type=Path))
+@_trace
 @click.option("--processors", type=click.IntRange(min=1), required=True, help="Size of the machine.")
-@click.option("--policy", default="easy", show_default=True, help="Scheduling policy.")
 @click.option("--estimates", type=click.Choice(["user", "perfect"]), default="user", show_default=True)
 @click.option("--per-node", type=click.IntRange(min=1), default=1, show_default=True, help="Processors of a node.")
 @click.option("--quota", "quotas", multiple=True, metavar="TENANT=N", help="Most that a tenant holds, for fair_share.")
 @click.option("--oversized", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Parquet file of the jobs.")
-@click.option("--format", "form", metavar="NAME", help="Form of the trace; recognised if absent.")
-@click.option("--map", "mapping", multiple=True, metavar="OURS=THEIRS", help="Column of a table of no known form.")
-@click.option("--bad-rows", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
 def schedule(
     path: Path,
     processors: int,
@@ -147,6 +158,37 @@ def schedule(
         click.echo(f"note: {note}")
     if out is not None:
         click.echo(f"jobs         {out}")
+
+
+@click.command()
+@_trace
+@click.option("--max-wait-min", type=click.FloatRange(min=0), required=True, help="Longest wait allowed.")
+@click.option("--wait", type=click.Choice(list(sizes.WAITS)), default="mean", show_default=True, help="Which wait.")
+@click.option("--per-node", type=click.IntRange(min=1), default=8, show_default=True, help="GPUs of a node.")
+def size(
+    path: Path,
+    policy: str,
+    form: str | None,
+    mapping: tuple[str, ...],
+    bad_rows: Literal["refuse", "skip"],
+    as_json: bool,
+    max_wait_min: float,
+    wait: str,
+    per_node: int,
+) -> None:
+    """Find the fewest GPUs on which the jobs of TRACE wait no longer than a limit."""
+    lookup(POLICIES, policy, "scheduling policy")
+    jobs, report = replayed(source(path, form, mapping), bad_rows=bad_rows)
+    limit_s = max_wait_min * SECONDS_PER_MINUTE
+    found = sizes.size(jobs, wait_s=limit_s, of=wait, policy=policy, per_node=per_node)
+    if as_json:
+        stated = {"trace": path.name, "policy": policy, "wait": wait, "max_wait_min": max_wait_min}
+        click.echo(json.dumps(sizes.body(found, **stated), indent=1))
+        return
+    for line in sizes.lines(found, wait, limit_s):
+        click.echo(line)
+    for note in report.notes(path.name):
+        click.echo(f"note: {note}")
 
 
 def summary(result: runs.Run) -> list[str]:
