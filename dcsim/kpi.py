@@ -29,6 +29,8 @@ class Results:
     design_pue: float
     embodied_kg: Mapping[str, float]
     it_peak_frac: float
+    full_month: int | None = None
+    has_path: bool = False
 
     def energy_j(self, column: str) -> float:
         """Energy over the plan of a power column. [J]"""
@@ -93,6 +95,15 @@ def _ratio(top: float, bottom: float, what: str) -> float:
     if bottom <= 0:
         raise Undefined(f"{what} is zero over the plan")
     return top / bottom
+
+
+def full_after_months(r: Results) -> float:
+    """Months until demand stays above what stands."""
+    if not r.has_path:
+        raise Undefined("demand has no path of its own: state workload.jobs of kind demand")
+    if r.full_month is None:
+        raise Undefined("demand does not stay above what is energised")
+    return float(r.full_month)
 
 
 def pue(r: Results) -> float:
@@ -227,6 +238,19 @@ KPIS: dict[str, Kpi] = {
         gpu_goodput_frac,
         "1",
         "GPU-hours that became lasting work at the reference speed over GPU-hours energised",
+    ),
+    "full_after_months": Kpi(
+        full_after_months,
+        "month",
+        "months from the plan's start to that from which demand stays above the GPUs energised",
+    ),
+    "stranded_power_mw": Kpi(
+        lambda r: (
+            sum(phase.utility_mw for phase in r.scenario.facility.phases)
+            - mw_from_w(float(r.intervals["facility_power_w"].max()))
+        ),
+        "MW",
+        "utility power of all phases less the highest interval mean at the meter: paid for and never drawn",
     ),
     "jobs_completed": Kpi(
         lambda r: float((r.jobs["status"] == "completed").sum()), "job", "jobs that ended within the plan"

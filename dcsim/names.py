@@ -9,7 +9,7 @@ from dcsim.errors import UnknownNameError
 from dcsim.model.economics import Rental
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
-from dcsim.model.workload import Synthetic
+from dcsim.model.workload import Demanded, Synthetic
 from dcsim.physics.fabric import FABRICS
 from dcsim.registry import lookup, unknown
 from dcsim.sim.policies import POLICIES
@@ -60,6 +60,9 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
     if isinstance(jobs, Synthetic):
         for name in jobs.gpu_hours_share:
             yield ("workload", "jobs", "gpu_hours_share", name), partial(_workload_class, catalog, name)
+    elif isinstance(jobs, Demanded):
+        for name in jobs.classes:
+            yield ("workload", "jobs", "classes", name), partial(_workload_class, catalog, name)
     else:
         yield ("workload", "jobs", "job_class"), partial(_workload_class, catalog, jobs.job_class)
     price = economics.construction

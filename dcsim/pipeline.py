@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dcsim import runs
+from dcsim import headroom, runs
 from dcsim.build import Facility, build
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
@@ -115,6 +115,8 @@ def run(
         findings={
             **facility.findings(),
             **ready.demand.findings(),
+            "headroom": headroom.findings(headroom.dimensions(scenario, facility, tables["intervals"])),
+            "demand": _filling(ready),
             "notes": _notes(ready),
             "conventions": [*CONVENTIONS],
         },
@@ -133,9 +135,29 @@ def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, A
     books = Books(scenario, ready.facility.assets, quantities, ready.used)
     ledger = cost(books)
     design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
-    figures = kpis(Results(scenario, intervals, jobs, ledger, design_pue, embodied_kg(books), peak))
+    path = ready.demand.filling
+    results = Results(
+        scenario,
+        intervals,
+        jobs,
+        ledger,
+        design_pue,
+        embodied_kg(books),
+        peak,
+        None if path is None else path.full_for_good,
+        path is not None,
+    )
+    figures = kpis(results)
     tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}
     return figures, tables
+
+
+def _filling(ready: Prepared) -> dict[str, Any] | None:
+    """Demand by month against what stands, where it has a path of its own."""
+    path = ready.demand.filling
+    if path is None:
+        return None
+    return path.findings([(phase.energised, phase.name, phase.binding) for phase in ready.facility.phases])
 
 
 def _notes(ready: Prepared) -> list[str]:

@@ -333,6 +333,33 @@ def queue_and_utilisation(run: Run) -> Chart:
     return Chart(finding, figure, "Waited for: GPUs that jobs in the queue ask for. Daily means.")
 
 
+def demand_against_capacity(run: Run) -> Chart | None:
+    """Demand by month and what is energised, where demand has a path of its own."""
+    path = run.findings["demand"]
+    if path is None:
+        return None
+    months = pd.to_datetime(path["months"])
+    figure = go.Figure()
+    for key, name, colour, shape in (
+        ("capacity", "energised", GREY, "hv"),
+        ("gpus", "demand", BLUE, "linear"),
+    ):
+        line = {"color": colour, "shape": shape, "width": 2}
+        figure.add_trace(go.Scatter(x=months, y=path[key], name=name, mode="lines", line=line))
+    figure.update_yaxes(title="GPUs, mean of the month", rangemode="tozero")
+    lasting = [one for one in path["full"] if one["until"] is None]
+    if lasting:
+        finding = f"Demand is above what is energised from {lasting[0]['from'][:7]} on: {lasting[0]['binding']} binds"
+    elif path["full"]:
+        finding = f"Demand is above what is energised {len(path['full'])} times, never to the end"
+    else:
+        finding = "Demand stays within what is energised"
+    return Chart(finding, figure, "Demand is what the paths of workload.jobs.classes add up to, before any queue.")
+
+
+# Figures that some runs have.
+OPTIONAL: dict[str, Callable[[Run], Chart | None]] = {"demand": demand_against_capacity}
+
 FIGURES: dict[str, Callable[[Run], Chart]] = {
     "power": power_over_time,
     "energy": energy_by_use,

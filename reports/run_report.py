@@ -7,7 +7,7 @@ from dcsim import runs
 from dcsim.catalog.load import sources
 from dcsim.runs import Run
 
-from .figures import FIGURES
+from .figures import FIGURES, OPTIONAL
 from .page import chart_html, render
 
 FILE = "report.html"
@@ -44,8 +44,10 @@ def write(folder: Path) -> None:
 def html(run: Run) -> str:
     """Page of a run; the same run gives the same bytes."""
     charts = []
-    for identity, function in FIGURES.items():
+    for identity, function in {**OPTIONAL, **FIGURES}.items():
         chart = function(run)
+        if chart is None:
+            continue
         charts.append(
             {
                 "id": identity,

@@ -41,6 +41,7 @@ STEP = {
     "climate": "build",
     "services": "build",
     "phases": "build",
+    "headroom": "kpi",
     "names": "pipeline",
 }
 

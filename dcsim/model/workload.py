@@ -1,5 +1,6 @@
 """What a planner states about the jobs: a trace, or a synthetic mix of catalog classes, and how they are scheduled."""
 
+import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,46 @@ class Synthetic(Stated):
         default=None, description="larger draws are cut to this size; the smallest phase's cluster if absent"
     )
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Workload classes of the jobs."""
+        return tuple(self.gpu_hours_share)
+
+
+class DemandStep(Stated):
+    """A lasting change of demand."""
+
+    start: datetime.date = Field(description="first month that it touches")
+    factor: Positive = Field(description="demand from then on, over what it would have been")
+
+
+class DemandPath(Stated):
+    """Demand of a workload class by month."""
+
+    gpus: Positive = Field(description="GPUs that the class would keep busy in the first month, on average")
+    growth_frac_per_year: Annotated[float, Field(strict=True, gt=-1, le=20)] = Field(
+        default=0.0, description="compounded from month to month"
+    )
+    seasons: tuple[Positive, ...] | None = Field(
+        default=None, min_length=12, max_length=12, description="factor of each calendar month, January first"
+    )
+    steps: tuple[DemandStep, ...] = Field(default=(), description="lasting changes")
+
+
+class Demanded(Stated):
+    """Jobs of workload classes whose demand follows a path of its own, whatever is built."""
+
+    kind: Literal["demand"] = "demand"
+    classes: dict[Name, DemandPath] = Field(min_length=1, description="demand by workload class")
+    max_gpus: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        default=None, description="larger draws are cut to this size; the smallest phase's cluster if absent"
+    )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Workload classes of the jobs."""
+        return tuple(self.classes)
+
 
 class Trace(Stated):
     """A recorded log, replayed; it keeps its recorded run times."""
@@ -38,6 +79,11 @@ class Trace(Stated):
         default="refuse", description="what to do with jobs that can never fit"
     )
     time_scale: Positive = Field(default=1.0, description="multiplies submit times: below 1 raises the load")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Workload classes of the jobs."""
+        return (self.job_class,)
 
 
 class ModelRun(Stated):
@@ -74,7 +120,7 @@ class Reliability(Stated):
 class Workload(Stated):
     """The jobs and their scheduler."""
 
-    jobs: Annotated[Synthetic | Trace, Field(discriminator="kind")]
+    jobs: Annotated[Synthetic | Demanded | Trace, Field(discriminator="kind")]
     runs: tuple[ModelRun, ...] = Field(default=(), description="training runs of known models, beside the jobs")
     class_models: dict[Name, Name] = Field(
         default_factory=dict,
@@ -90,7 +136,7 @@ class Workload(Stated):
     @model_validator(mode="after")
     def _runs_have_names_of_their_own(self) -> Self:
         names = [run.name for run in self.runs]
-        classes = list(self.jobs.gpu_hours_share) if isinstance(self.jobs, Synthetic) else [self.jobs.job_class]
+        classes = self.jobs.class_names
         twice = sorted({name for name in names if names.count(name) > 1 or name in classes})
         if twice:
             raise ValueError(f"runs: {', '.join(twice)} is the name of another run or workload class; name each once")

@@ -200,6 +200,14 @@ def summary(result: runs.Run) -> list[str]:
             f"{phase['name']} from {phase['energised']}: {phase['servers']} servers, {phase['gpus']:,} GPUs in all; "
             f"{phase['binding']} binds (servers in all that each limit allows: {limits})"
         )
+    left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
+    lines.append(f"left at the peaks, scarcest first: {left}")
+    if (path := result.findings["demand"]) is not None:
+        if not path["full"]:
+            lines.append("demand stays within what is energised")
+        for one in path["full"]:
+            end = "" if one["until"] is None else f" until {one['until']}"
+            lines.append(f"demand is above what is energised from {one['from']}{end}: {one['binding']} binds")
     lines.append("")
     for name, kpi in result.kpis.items():
         value = "-" if kpi["value"] is None else _number(kpi["value"])

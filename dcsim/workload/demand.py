@@ -11,11 +11,12 @@ from dcsim.catalog.load import Assumptions
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
-from dcsim.model.workload import Synthetic, Trace
+from dcsim.model.workload import Demanded, Synthetic, Trace
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from dcsim.workload.jobs import Jobs
+from dcsim.workload.jobs import Floats, Jobs
 from dcsim.workload.model_runs import SPANS, Modelled, protection
-from dcsim.workload.synthetic import ClassMix, synthetic
+from dcsim.workload.paths import Filling, cumulative_gpu_s, filling, gpus_by_month, month_starts
+from dcsim.workload.synthetic import ClassMix, OfClass, drawn, synthetic
 from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
 
@@ -33,6 +34,7 @@ class Demand:
     skipped: Jobs
     inputs: dict[str, str]
     notes: tuple[str, ...]
+    filling: Filling | None = None
 
     def findings(self) -> dict[str, Any]:
         """What the report says about the jobs."""
@@ -51,8 +53,7 @@ def class_names(loaded: Loaded) -> tuple[str, ...]:
 
 def job_classes(loaded: Loaded) -> tuple[str, ...]:
     """Workload classes of the jobs, in the order stated."""
-    jobs = loaded.scenario.workload.jobs
-    return tuple(jobs.gpu_hours_share) if isinstance(jobs, Synthetic) else (jobs.job_class,)
+    return loaded.scenario.workload.jobs.class_names
 
 
 def reliability_rows(
@@ -120,6 +121,8 @@ def demand(
     if isinstance(stated, Synthetic):
         jobs = _draw(loaded, stated, capacity_gpus, horizon_s, used)
         found = Demand(jobs, jobs.select(np.zeros(len(jobs), dtype=bool)), {}, ())
+    elif isinstance(stated, Demanded):
+        found = _demanded(loaded, stated, capacity_gpus, horizon_s, used)
     else:
         found = _replay(loaded, stated, capacity_gpus, horizon_s)
     return _with_runs(found, loaded, runs, max(gpus for _, gpus in capacity_gpus), horizon_s, leaf_gpus)
@@ -170,13 +173,8 @@ def _draw(
     horizon_s: float,
     used: Assumptions,
 ) -> Jobs:
-    smallest = min(gpus for _, gpus in capacity_gpus)
-    largest = max(gpus for _, gpus in capacity_gpus)
-    cut = smallest if stated.max_gpus is None else stated.max_gpus
-    if cut > largest:
-        message = f"{cut} GPUs a job is above the {largest} GPUs of the largest cluster; no such job could ever start"
-        raise loaded.fault(("workload", "jobs", "max_gpus"), message)
-    profile = np.array([used.use("arrivals", "workload_classes", ARRIVALS, f"hour_{hour:02d}") for hour in range(24)])
+    cut = _cut(loaded, stated.max_gpus, capacity_gpus)
+    profile = _hour_profile(used)
     mix = tuple(_mix(used, name, share, cut) for name, share in stated.gpu_hours_share.items())
     return synthetic(
         mix,
@@ -186,6 +184,43 @@ def _draw(
         horizon_s=horizon_s,
         seed=loaded.scenario.plan.seed,
     )
+
+
+def _cut(loaded: Loaded, stated: int | None, capacity_gpus: tuple[tuple[float, int], ...]) -> int:
+    """Size to which larger draws are cut. [GPU]"""
+    smallest = min(gpus for _, gpus in capacity_gpus)
+    largest = max(gpus for _, gpus in capacity_gpus)
+    cut = smallest if stated is None else stated
+    if cut > largest:
+        message = f"{cut} GPUs a job is above the {largest} GPUs of the largest cluster; no such job could ever start"
+        raise loaded.fault(("workload", "jobs", "max_gpus"), message)
+    return cut
+
+
+def _hour_profile(used: Assumptions) -> Floats:
+    return np.array([used.use("arrivals", "workload_classes", ARRIVALS, f"hour_{hour:02d}") for hour in range(24)])
+
+
+def _demanded(
+    loaded: Loaded,
+    stated: Demanded,
+    capacity_gpus: tuple[tuple[float, int], ...],
+    horizon_s: float,
+    used: Assumptions,
+) -> Demand:
+    """Jobs of classes whose demand follows a path of its own, and that path against what stands."""
+    cut, profile = _cut(loaded, stated.max_gpus, capacity_gpus), _hour_profile(used)
+    plan = loaded.scenario.plan
+    months = month_starts(plan.start, horizon_s)
+    total, parts = np.zeros(len(months)), []
+    for name, path in stated.classes.items():
+        gpus = gpus_by_month(path, months)
+        total += gpus
+        edges, cumulative = cumulative_gpu_s(gpus, months, profile, horizon_s)
+        parts.append(OfClass(_mix(used, name, 1.0, cut), float(cumulative[-1]), edges, cumulative))
+    jobs = drawn(parts, plan.seed)
+    nobody = jobs.select(np.zeros(len(jobs), dtype=bool))
+    return Demand(jobs, nobody, {}, (), filling(months, total, capacity_gpus))
 
 
 def _mix(used: Assumptions, name: str, share: float, cut: int) -> ClassMix:

@@ -1,6 +1,7 @@
 """A seeded mix of jobs whose sizes, run times, limits and arrivals follow published distributions."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,10 +101,36 @@ def synthetic(
     """
     edges, cumulative = _cumulative_capacity(capacity_gpus, hour_profile, horizon_s)
     total_share = sum(part.gpu_hours_share for part in mix)
-    columns: list[tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.int64]]] = []
-    for index, part in enumerate(mix):
+    parts = []
+    for part in mix:
         load = offered_load_frac * part.gpu_hours_share / total_share
-        expected = load * cumulative[-1] / (part.mean_gpus() * part.mean_run_s())
+        parts.append(OfClass(part, load * float(cumulative[-1]), edges, cumulative))
+    return drawn(parts, seed)
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """What a class asks for: its mix, GPU-seconds in all, and when: a rising figure at edges of time. [GPU s], [s]"""
+
+    mix: ClassMix
+    gpu_s: float
+    edges_s: Floats
+    rising: Floats
+
+
+def drawn(parts: Sequence[OfClass], seed: int) -> Jobs:
+    """Draw the jobs of classes; see :func:`synthetic`.
+
+    Parameters
+    ----------
+    parts : sequence of OfClass
+    seed : int
+        Streams are keyed by class.
+    """
+    columns: list[tuple[Floats, Floats, Floats, NDArray[np.int64], NDArray[np.int64]]] = []
+    for index, one in enumerate(parts):
+        part, edges, cumulative = one.mix, one.edges_s, one.rising
+        expected = one.gpu_s / (part.mean_gpus() * part.mean_run_s())
         draws = stream(seed, f"arrivals/{part.name}")
         n = int(draws.poisson(expected))
         submit_s = np.interp(np.sort(draws.random(n)) * cumulative[-1], cumulative, edges)
@@ -122,7 +149,7 @@ def synthetic(
         limit_s=limit_s[order],
         gpus=gpus[order],
         class_index=class_index[order],
-        class_names=tuple(part.name for part in mix),
+        class_names=tuple(one.mix.name for one in parts),
     )
 
 

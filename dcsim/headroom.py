@@ -1,0 +1,54 @@
+"""Headroom by dimension: what stands at the end of a plan, the most of it that was used, and what binds first."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from dcsim.build import Facility
+from dcsim.model.scenario import Scenario
+from dcsim.units import mw_from_w
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One dimension: how much stands, the most that was used, and what of it is left. [unit], [1]"""
+
+    name: str
+    limit: float
+    used: float
+    unit: str
+
+    @property
+    def left_frac(self) -> float:
+        """Share that is left; below 0 where a limit is exceeded."""
+        return 1.0 - self.used / self.limit if self.limit > 0 else 0.0
+
+
+def dimensions(scenario: Scenario, facility: Facility, intervals: pd.DataFrame) -> list[Dimension]:
+    """Headroom of a plan, by the peaks of its interval means while all phases stand.
+
+    Storage is not among them: its servers are a share of the IT power here, and no capacity of theirs is modelled.
+    """
+    final = facility.final
+    late = intervals[intervals["start_s"] >= final.start_s]
+    racks = sum(phase.rack_slots for phase in scenario.facility.phases)
+    fabric = final.fabric
+    found = [
+        Dimension("GPUs", float(final.servers * facility.gpus_per_server), float(late["gpus_allocated"].max()), "GPU"),
+        Dimension(
+            "utility power", mw_from_w(final.utility_rating_w), mw_from_w(float(late["facility_power_w"].max())), "MW"
+        ),
+        Dimension("IT power", mw_from_w(final.critical_rating_w), mw_from_w(float(late["it_power_w"].max())), "MW"),
+        Dimension("cooling", 1.0, 1.0 - float(late["cooling_margin_frac"].min()), "1"),
+        Dimension("racks", float(racks), float(-(-final.servers // facility.nodes_per_rack)), "rack"),
+    ]
+    ports = fabric.leaves * fabric.endpoints_per_leaf
+    if ports:
+        found.append(Dimension("network", float(ports), float(fabric.host_links), "port"))
+    return sorted(found, key=lambda one: one.left_frac)
+
+
+def findings(of: list[Dimension]) -> list[dict[str, Any]]:
+    """The same as plain data, what is scarcest first."""
+    return [{**asdict(one), "left_frac": one.left_frac} for one in of]
