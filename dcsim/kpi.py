@@ -106,6 +106,14 @@ def full_after_months(r: Results) -> float:
     return float(r.full_month)
 
 
+def effective_time_frac(r: Results) -> float:
+    """Effective training time ratio of the completed jobs."""
+    done = r.jobs[r.jobs["status"] == "completed"]
+    gpus = done["gpus"].to_numpy(dtype=float)
+    spent = float(gpus @ (done["end_s"] - done["start_s"]).to_numpy())
+    return _ratio(float(gpus @ done["useful_s"].to_numpy()), spent, "time of completed jobs")
+
+
 def pue(r: Results) -> float:
     """Power usage effectiveness."""
     return _ratio(r.energy_j("facility_power_w"), r.energy_j("it_power_w"), "IT energy")
@@ -254,6 +262,14 @@ KPIS: dict[str, Kpi] = {
     ),
     "jobs_completed": Kpi(
         lambda r: float((r.jobs["status"] == "completed").sum()), "job", "jobs that ended within the plan"
+    ),
+    "job_interruptions": Kpi(
+        lambda r: float(r.jobs["restarts"].sum()), "1", "how often a fault stopped a running job within the plan"
+    ),
+    "effective_time_frac": Kpi(
+        effective_time_frac,
+        "1",
+        "effective training time ratio: lasting work over the time from first start to end, completed jobs by GPU",
     ),
     "jobs_unstarted": Kpi(
         lambda r: float((r.jobs["start_s"].isna() & (r.jobs["status"] != "skipped")).sum()),

@@ -21,7 +21,7 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.registry import unknown
-from dcsim.sim.engine import ClusterSpec, Reliability, SimResult, Tenancy, Uplinks, simulate
+from dcsim.sim.engine import ClusterSpec, Mode, Reliability, SimResult, Tenancy, Uplinks, simulate
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
 from dcsim.workload.model_runs import machine_of, modelled_runs
 
@@ -68,7 +68,10 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     leaf_gpus = facility.nodes_per_leaf * facility.gpus_per_server
     jobs = demand(loaded, facility.capacity_gpus, facility.horizon_s, used, modelled, leaf_gpus)
     rows = reliability_rows(loaded, used, modelled, facility.gpus_per_server)
-    return Prepared(loaded, used, machine, facility, tariff, jobs, None if rows is None else Reliability(**rows))
+    reliability = None
+    if rows is not None:
+        reliability = Reliability(**{**rows, "modes": tuple(Mode(*mode) for mode in rows["modes"])})
+    return Prepared(loaded, used, machine, facility, tariff, jobs, reliability)
 
 
 def run(

@@ -115,6 +115,20 @@ class Reliability(Stated):
     source: Name = Field(default="llama3-h100", description="key in the catalog's reliability table")
     failures_per_node_day: NonNegative | None = Field(default=None, le=1)
     repair_mean_h: Positive | None = Field(default=None, le=8760)
+    by_component: bool = Field(
+        default=False, description="fail by component class at the catalog's rates, so that causes can be told apart"
+    )
+    rack_events_per_year: NonNegative = Field(default=0.0, description="faults that take out a rack, of each")
+    leaf_events_per_year: NonNegative = Field(default=0.0, description="faults of a leaf switch, of each")
+    event_repair_h: Positive = Field(default=4.0, description="mean time until a rack or leaf is back")
+    lemons: bool = Field(default=False, description="let few nodes have most failures, as the catalog's shape says")
+    repair_crews: Count | None = Field(default=None, description="repairs that go on at once; no limit if absent")
+    spare_frac: Annotated[float, Field(strict=True, ge=0, le=0.5)] = Field(
+        default=0.0, description="share of the nodes kept aside to take the place of failed ones"
+    )
+    interruptions_per_job_h: NonNegative = Field(
+        default=0.0, description="rate at which a running job is stopped by what is no hardware"
+    )
 
 
 class Workload(Stated):

@@ -9,6 +9,7 @@ Order at one moment: foreign events, then all ends, then all arrivals, then one 
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from math import inf, nan
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from dcsim.rng import stream
 from dcsim.sim.failures import Reliability
 from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
@@ -24,6 +26,7 @@ from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, PREEMPTED, Recorder
 from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy
 from dcsim.sim.sharing import Sharing
+from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Jobs
 
 _REPORTS = 200
@@ -53,6 +56,8 @@ class Dispatcher:
         What a failure costs a job; needed if :meth:`fail_node` is ever called.
     sharing : Sharing or None
         What jobs over several leaves take from each other; None where up-links never bind.
+    seed : int
+        Of interruptions that are no hardware's.
     progress : callable or None
         Called with the fraction of the horizon done.
 
@@ -68,6 +73,8 @@ class Dispatcher:
         What a policy remembers from pass to pass.
     nodes_changed : int
         How often nodes were added, failed or came back.
+    interruptions : Counter of str
+        How often a job was stopped, by cause.
     recorder : Recorder
         The change log.
     n_events, n_passes, max_waiting : int
@@ -87,6 +94,7 @@ class Dispatcher:
         horizon_s: float,
         reliability: Reliability | None = None,
         sharing: Sharing | None = None,
+        seed: int = 0,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         n_jobs = len(jobs)
@@ -97,6 +105,15 @@ class Dispatcher:
         self.running: dict[int, None] = {}
         self.notes: dict[str, Any] = {}
         self.nodes_changed = 0
+        self.interruptions: Counter[str] = Counter()
+        self._spares: list[int] = []
+        self._n_spares = 0
+        # Interruptions that are no hardware's: when, of which job, in which of its attempts.
+        self._stops: list[tuple[float, int, float]] = []
+        self._interrupting = None
+        if reliability is not None and reliability.interruptions_per_job_h > 0:
+            self._interrupting = stream(seed, "interruptions")
+            self._mean_stop_s = SECONDS_PER_HOUR / reliability.interruptions_per_job_h
         self.recorder = Recorder()
         self.n_events = 0
         self.n_passes = 0
@@ -146,6 +163,8 @@ class Dispatcher:
                 due_s = self._foreign_s
             if self._wake_s < due_s:
                 due_s = self._wake_s
+            if self._stops and self._stops[0][0] < due_s:
+                due_s = self._stops[0][0]
             foreign_due_s = env.peek()
             if due_s < foreign_due_s and due_s < horizon_s:
                 self._advance(due_s)
@@ -214,6 +233,10 @@ class Dispatcher:
             slowdown = rates[min(fewest, len(rates) - 1)] / rates[min(span, len(rates) - 1)]
         end_s = now_s + (self._reload_s[job] + self._left_s[job] * slowdown)
         self._slowdown[job] = slowdown
+        if self._interrupting is not None:
+            stop_s = now_s + self._interrupting.exponential(self._mean_stop_s)
+            if stop_s < end_s:
+                heappush(self._stops, (stop_s, job, now_s))
         self._start_s[job] = now_s
         self._end_s[job] = end_s
         heappush(self._ends, (end_s, job))
@@ -228,14 +251,17 @@ class Dispatcher:
         """Let the scheduler know of a phase: *n_nodes* that will be energised at *time_s*."""
         self.reservations.expect(time_s, n_nodes)
 
-    def add_nodes(self, time_s: float, n_nodes: int) -> None:
-        """Energise the nodes of a phase that is due now; jobs that waited for its size enter the queue."""
+    def add_nodes(self, time_s: float, n_nodes: int, spares: int = 0) -> None:
+        """Energise the nodes of a phase that is due now, the last as spares; jobs that waited for its size queue."""
         self._foreign_event(time_s)
-        self.reservations.settle(time_s, n_nodes)
-        for node in range(self._n_nodes, self._n_nodes + n_nodes):
+        self.reservations.settle(time_s, n_nodes - spares)
+        first = self._n_nodes
+        for node in range(first, first + n_nodes - spares):
             self.placement.add_node(node)
+        self._spares += range(first + n_nodes - 1, first + n_nodes - spares - 1, -1)
+        self._n_spares += spares
         self._n_nodes += n_nodes
-        self._up.extend(b"\1" * n_nodes)
+        self._up.extend(b"\1" * (n_nodes - spares) + b"\2" * spares)
         self.recorder.nodes_added(time_s, n_nodes)
         held_back, self._held_back = self._held_back, []
         for job in held_back:
@@ -245,24 +271,39 @@ class Dispatcher:
         """Tell whether *node* is energised and not failed."""
         return node < self._n_nodes and self._up[node] == 1
 
-    def fail_node(self, node: int, expected_return_s: float) -> None:
-        """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue."""
+    def fail_node(self, node: int, expected_return_s: float, cause: str = "node") -> None:
+        """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue.
+
+        A spare, where one is left, takes its place.
+        """
         now_s = self._env.now
         self._foreign_event(now_s)
         for job in self.placement.jobs_on(node):
+            self.interruptions[cause] += 1
             self._fail_job(job, now_s)
         self.placement.remove_node(node)
         self._up[node] = 0
         self.reservations.expect(expected_return_s, 1)
         self.recorder.node_changed(now_s, node, -1)
+        if self._spares:
+            spare = self._spares.pop()
+            self.placement.add_node(spare)
+            self._up[spare] = 1
 
     def return_node(self, node: int, expected_return_s: float) -> None:
-        """Put a repaired *node* back into service now; *expected_return_s* is what :meth:`fail_node` was told."""
+        """Put a repaired *node* back into service now, or aside where spares lack.
+
+        *expected_return_s* is what :meth:`fail_node` was told.
+        """
         now_s = self._env.now
         self._foreign_event(now_s)
         self.reservations.settle(expected_return_s, 1)
-        self.placement.add_node(node)
-        self._up[node] = 1
+        if len(self._spares) < self._n_spares:
+            self._spares.append(node)
+            self._up[node] = 2
+        else:
+            self.placement.add_node(node)
+            self._up[node] = 1
         self.recorder.node_changed(now_s, node, +1)
 
     def progress_s(self) -> Floats:
@@ -278,6 +319,14 @@ class Dispatcher:
         if self._wake_s <= now_s:
             self._wake_s = inf
             changed = True
+        while self._stops and self._stops[0][0] <= now_s:
+            _, job, began_s = heappop(self._stops)
+            # An attempt that has ended leaves its entry behind.
+            if job in self.running and self._start_s[job] == began_s:
+                self.interruptions["not hardware"] += 1
+                self.n_events += 1
+                self._fail_job(job, now_s)
+                changed = True
         ends, end_s = self._ends, self._end_s
         while ends and ends[0][0] <= now_s:
             due_s, job = heappop(ends)
@@ -305,7 +354,7 @@ class Dispatcher:
 
     def _enqueue(self, job: int) -> None:
         """Queue *job*, or hold it back while the nodes energised so far are too few for it."""
-        if self.queue.size_of[job].nodes <= self._n_nodes:
+        if self.queue.size_of[job].nodes <= self._n_nodes - self._n_spares:
             self.queue.put(job)
         else:
             self._held_back.append(job)

@@ -12,14 +12,14 @@ import simpy
 from dcsim.errors import CapacityError, RangeError
 from dcsim.registry import lookup
 from dcsim.sim.dispatcher import Dispatcher
-from dcsim.sim.failures import Reliability, node_failures
+from dcsim.sim.failures import Mode, Reliability, Scope, mode_failures, node_failures
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import Counters, SimResult, result
 from dcsim.sim.sharing import Sharing, Uplinks
 from dcsim.workload.jobs import Floats, Jobs
 
-__all__ = ["ClusterSpec", "Reliability", "SimResult", "Tenancy", "Uplinks", "simulate"]
+__all__ = ["ClusterSpec", "Mode", "Reliability", "SimResult", "Tenancy", "Uplinks", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,17 @@ class ClusterSpec:
         for (earlier_s, _), (later_s, _) in pairwise(self.phases):
             if later_s < earlier_s:
                 raise RangeError(f"a phase at {later_s} s follows one at {earlier_s} s; order phases by time")
+
+    def groups(self, scope: Scope) -> tuple[range, ...]:
+        """Nodes of each node, rack or leaf; racks do not cross leaves."""
+        if scope == "node":
+            return tuple(range(node, node + 1) for node in range(self.n_nodes))
+        found = []
+        for leaf in range(0, self.n_nodes, self.nodes_per_leaf):
+            end = min(leaf + self.nodes_per_leaf, self.n_nodes)
+            step = self.nodes_per_leaf if scope == "leaf" else self.nodes_per_rack
+            found += [range(first, min(first + step, end)) for first in range(leaf, end, step)]
+        return tuple(found)
 
     @property
     def n_nodes(self) -> int:
@@ -158,15 +169,21 @@ def simulate(
         horizon_s=horizon_s,
         reliability=reliability,
         sharing=None if uplinks is None else Sharing(uplinks),
+        seed=seed,
         progress=progress,
     )
     if tenancy is not None:
         dispatcher.notes.update(share=tenancy.share, quota=tenancy.quota_gpus)
     for time_s, n_nodes in cluster.phases:
-        dispatcher.expect_nodes(time_s, n_nodes)
-        env.process(_energise(env, dispatcher, time_s, n_nodes))
+        spares = 0 if reliability is None else reliability.spares(n_nodes)
+        dispatcher.expect_nodes(time_s, n_nodes - spares)
+        env.process(_energise(env, dispatcher, time_s, n_nodes, spares))
     if reliability is not None:
-        env.process(node_failures(env, dispatcher, cluster.n_nodes, reliability, seed))
+        crews = None if reliability.crews is None else simpy.Resource(env, reliability.crews)
+        env.process(node_failures(env, dispatcher, cluster.n_nodes, reliability, seed, crews))
+        for mode in reliability.modes:
+            groups = cluster.groups(mode.scope)
+            env.process(mode_failures(env, dispatcher, mode, groups, reliability, seed, crews))
     env.run(until=env.process(dispatcher.run()))
 
     useful_s = dispatcher.progress_s()
@@ -179,6 +196,7 @@ def simulate(
         Counters(dispatcher.n_events, dispatcher.n_passes, dispatcher.reservations.recomputes, dispatcher.max_waiting),
         gpus_per_node=cluster.gpus_per_node,
         horizon_s=horizon_s,
+        interruptions=dict(dispatcher.interruptions),
     )
     # SimPy's environment, processes and the dispatcher refer to each other; a plan's worth of state is worth freeing
     # now.
@@ -188,11 +206,11 @@ def simulate(
 
 
 def _energise(
-    env: simpy.Environment, dispatcher: Dispatcher, time_s: float, n_nodes: int
+    env: simpy.Environment, dispatcher: Dispatcher, time_s: float, n_nodes: int, spares: int
 ) -> Generator[simpy.Event, Any, None]:
     # One process a phase, all started at time 0: the clock then shows exactly time_s, free of rounding.
     yield env.timeout(time_s)
-    dispatcher.add_nodes(time_s, n_nodes)
+    dispatcher.add_nodes(time_s, n_nodes, spares)
 
 
 def _check(
@@ -249,10 +267,12 @@ def _check(
             count = int(np.count_nonzero(~holds))
             raise RangeError(f"job {jobs.job_id[first]} (row {first}) has {fault}; so have {count} of {len(jobs)} jobs")
     nodes = -(-jobs.gpus // cluster.gpus_per_node)
-    if np.any(nodes > cluster.n_nodes):
+    spares = 0 if reliability is None else sum(reliability.spares(n) for _, n in cluster.phases)
+    if np.any(nodes > cluster.n_nodes - spares):
         widest = int(np.argmax(nodes))
+        beside = f" beside {spares} spares" if spares else ""
         raise CapacityError(
             f"job {jobs.job_id[widest]} asks for {jobs.gpus[widest]} GPUs = {nodes[widest]} nodes, but all phases "
-            f"together have {cluster.n_nodes} nodes of {cluster.gpus_per_node} GPUs; add nodes, or leave out the "
-            f"{np.count_nonzero(nodes > cluster.n_nodes)} jobs that can never fit"
+            f"together have {cluster.n_nodes - spares} nodes of {cluster.gpus_per_node} GPUs{beside}; add nodes, or "
+            f"leave out the {np.count_nonzero(nodes > cluster.n_nodes - spares)} jobs that can never fit"
         )

@@ -4,7 +4,7 @@ Columns grow only when something changes; times are exact, so integrals over the
 """
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -135,6 +135,8 @@ class SimResult:
         How many nodes were energised when. [s]
     counters : Counters
         How much work the simulation was.
+    interruptions : dict of int
+        How often a running job was stopped by a fault, by cause.
     """
 
     jobs: Jobs
@@ -159,6 +161,7 @@ class SimResult:
     added_time_s: Floats
     added_nodes: Ints
     counters: Counters
+    interruptions: dict[str, int] = field(default_factory=dict)
 
     def gpus_energised(self) -> StepSeries:
         """GPUs in nodes with power, failed ones included."""
@@ -212,6 +215,7 @@ def result(
     *,
     gpus_per_node: int,
     horizon_s: float,
+    interruptions: dict[str, int] | None = None,
 ) -> SimResult:
     """Turn a finished log into arrays.
 
@@ -229,6 +233,8 @@ def result(
         GPUs in every node.
     horizon_s : float
         End of the simulation. [s]
+    interruptions : dict of int, optional
+        How often jobs were stopped, by cause.
     """
     n_jobs = len(jobs)
     segment_job = np.array(log.start_job, dtype=np.int64)
@@ -277,4 +283,5 @@ def result(
         added_time_s=np.array(log.added_time_s, dtype=float),
         added_nodes=np.array(log.added_nodes, dtype=np.int64),
         counters=counters,
+        interruptions=interruptions or {},
     )

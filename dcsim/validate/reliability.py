@@ -57,8 +57,23 @@ def _measured(case: Case) -> bool:
     return case.get("quantity") == "time_to_failure" and float(case["nodes"]) < 2000
 
 
+def interrupted(case: Case) -> Mapping[str, Prediction]:
+    """Mean time to an interruption of a job by hardware and by what is no hardware. [h]"""
+    hardware_s = float(time_to_failure_s(float(case["nodes"]), float(case["failures_per_node_day"])))
+    per_h = SECONDS_PER_HOUR / hardware_s + float(case["interruptions_per_job_h"])
+    return {"published": 1.0 / per_h}
+
+
 SUITE = Suite(
     {
+        "interrupted": Kind(
+            ("nodes", "failures_per_node_day", "interruptions_per_job_h"),
+            {"published": "h"},
+            interrupted,
+            lambda case: True,
+            "hours to an interruption, by a rate of what is no hardware that was fitted to it",
+            two_digits,
+        ),
         "figures": Kind(
             ("quantity", "nodes", "failures_per_node_day", "stall_s", "restart_s", "params"),
             {"published": "h, 1, TB"},
@@ -77,11 +92,17 @@ SUITE = Suite(
         ),
     },
     "time to failure, effective training time, size of a checkpoint",
-    lambda: (
+    files=("reliability.csv", "reliability-interrupted.csv"),
+    parts=lambda: (
         Part(
             "RSC-1 projections and Llama 3",
             "from failure rates",
             lambda case: "quantity" in case and case["quantity"] != "checkpoint" and not _measured(case),
+        ),
+        Part(
+            "RSC-1 on 1,024 GPUs, fitted to it",
+            "with 0.092 interruptions a job-hour that are no hardware's",
+            lambda case: "interruptions_per_job_h" in case,
         ),
         Part("RSC-1 as measured on 8 and 1,024 GPUs", "from its rate; such jobs fail for more reasons", _measured),
     ),

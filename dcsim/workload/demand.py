@@ -21,6 +21,9 @@ from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
 
 MAX_LISTED = 20
+COMPONENT = "component:"
+"""Start of the catalog's parameters that are rates of component classes."""
+DAYS_PER_YEAR = 365.0
 # The user's estimate of a model run over its time without failures. Assumption.
 RUN_LIMIT_FACTOR = 1.25
 ARRIVALS = "arrivals"  # key of the hour-of-day profile among the workload classes
@@ -79,9 +82,40 @@ def reliability_rows(
         of_jobs = [used.use(f"{name} jobs", "workload_classes", name, parameter) for name in job_classes(loaded)]
         return np.array([*of_jobs, *(run[parameter] for run in runs_protected)], dtype=float)
 
+    extra: dict[str, Any] = {}
+    if stated.lemons:
+        extra["lemon_shape"] = used.use("lemon nodes", "reliability", stated.source, "lemon_shape")
+    modes = [
+        (f"{scope} event", per_year / DAYS_PER_YEAR, stated.event_repair_h * SECONDS_PER_HOUR, scope)
+        for scope, per_year in (("rack", stated.rack_events_per_year), ("leaf", stated.leaf_events_per_year))
+        if per_year > 0
+    ]
+    repair_s = rate("repair_mean_h", stated.repair_mean_h, "h") * SECONDS_PER_HOUR
+    if stated.by_component:
+        parts = [name for name in used.catalog.part("reliability", stated.source) if name.startswith(COMPONENT)]
+        if not parts:
+            place: Place = ("workload", "reliability", "by_component")
+            raise loaded.fault(
+                place, f"'{stated.source}' has no rates by component; name another source or leave it out"
+            )
+        known = {
+            name.removeprefix(COMPONENT): used.use("node failures", "reliability", stated.source, name)
+            for name in parts
+            if name != f"{COMPONENT}maintenance"
+        }
+        # A rate that is stated is shared out as the catalog's components are.
+        scale = per_node_day / sum(known.values()) if stated.failures_per_node_day is not None else 1.0
+        modes += [(name, one * scale, repair_s, "node") for name, one in known.items()]
+    elif modes:
+        modes.append(("node", per_node_day, repair_s, "node"))
     return {
+        **extra,
+        "modes": modes,
+        "crews": stated.repair_crews,
+        "spare_frac": stated.spare_frac,
+        "interruptions_per_job_h": stated.interruptions_per_job_h,
         "failures_per_node_day": per_node_day,
-        "repair_mean_s": rate("repair_mean_h", stated.repair_mean_h, "h") * SECONDS_PER_HOUR,
+        "repair_mean_s": repair_s,
         "checkpoint_interval_s": by_class("checkpoint_interval_s"),
         "checkpoint_write_s": by_class("checkpoint_write_s"),
         "restart_s": by_class("restart_s"),
