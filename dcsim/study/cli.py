@@ -19,7 +19,7 @@ from dcsim.parquet import declared, encoding
 from dcsim.physics.plans import OBJECTIVES
 from dcsim.registry import lookup
 from dcsim.sim.policies import POLICIES
-from dcsim.study import estimate_inference, estimate_training
+from dcsim.study import estimate_inference, estimate_training, pods
 from dcsim.study import plant as plants
 from dcsim.study import schedule as schedules
 from dcsim.study import size as sizes
@@ -110,7 +110,9 @@ def _trace(function: Function) -> Function:
 
 @click.command()
 @_trace
-@click.option("--processors", type=click.IntRange(min=1), required=True, help="Size of the machine.")
+@click.option("--processors", type=click.IntRange(min=1), help="Size of the machine, all nodes alike.")
+@click.option("--nodes", type=click.Path(path_type=Path), help="List of unlike nodes instead, for a list of pods.")
+@click.option("--starts", type=click.Choice(["free", "recorded"]), default="free", help="Of pods on --nodes.")
 @click.option("--estimates", type=click.Choice(["user", "perfect"]), default="user", show_default=True)
 @click.option("--per-node", type=click.IntRange(min=1), default=1, show_default=True, help="Processors of a node.")
 @click.option("--quota", "quotas", multiple=True, metavar="TENANT=N", help="Most that a tenant holds, for fair_share.")
@@ -118,7 +120,9 @@ def _trace(function: Function) -> Function:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Parquet file of the jobs.")
 def schedule(
     path: Path,
-    processors: int,
+    processors: int | None,
+    nodes: Path | None,
+    starts: Literal["free", "recorded"],
     policy: str,
     estimates: str,
     per_node: int,
@@ -131,6 +135,15 @@ def schedule(
     as_json: bool,
 ) -> None:
     """Run the scheduler alone on TRACE: waits, bounded slowdown, utilisation, makespan."""
+    if nodes is not None:
+        if processors is not None or out is not None:
+            raise click.UsageError("--nodes goes with neither --processors nor --out")
+        found = pods.figures(pods.placed(path, nodes, recorded=starts == "recorded"))
+        for line in [json.dumps(found, indent=1)] if as_json else pods.lines(found, recorded=starts == "recorded"):
+            click.echo(line)
+        return
+    if processors is None:
+        raise click.UsageError("say --processors, or --nodes for a list of pods on unlike nodes")
     if processors % per_node:
         raise click.UsageError(f"--processors {processors} is no multiple of --per-node {per_node}")
     known = lookup(POLICIES, policy, "scheduling policy")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim.catalog.reference import at_hand
+from dcsim.study.pods import figures, placed
 from dcsim.study.schedule import schedule
 from dcsim.units import SECONDS_PER_MINUTE
 from dcsim.validate.common import Case, Kind, NotPredicted, Part, Suite, reference
@@ -56,9 +57,26 @@ def states(case: Case) -> Mapping[str, float]:
     return {"published_energy_mj": float((np.asarray(power_w)[:-1] * length_s).sum()) / 1e6}
 
 
+OPENB = "traces/alibaba_openb_2023/openb_pod_list_default.csv", "traces/alibaba_openb_2023/openb_node_list_all_node.csv"
+
+
+def unlike_nodes() -> Sequence[str]:
+    """Alibaba's pods of 2023 on its own 1,523 nodes: at recorded starts, and waits where they are placed freely."""
+    pod_list, node_list = (at_hand(name) for name in OPENB)
+    if pod_list is None or node_list is None:
+        return []
+    kept = placed(pod_list, node_list, recorded=True)
+    free = figures(placed(pod_list, node_list, recorded=False))
+    return [
+        f"openb: {np.count_nonzero(kept.node >= 0):,} pods at their recorded starts, no node over its capacity; freely "
+        f"placed they wait {free['mean_wait_s']:.3g} s on average and {free['p99_wait_s']:.3g} s at the 99th percentile "
+        "against 61 s and 890 s recorded: its GPUs were never short, so what was waited for is not in the trace"
+    ]
+
+
 def findings(cases: Sequence[Case]) -> Sequence[str]:
-    """How many jobs start when Batsim starts them."""
-    found = []
+    """How many jobs start when Batsim starts them, and what Alibaba's pods find on their nodes."""
+    found = list(unlike_nodes()) if any(case.get("starts") for case in cases) else []
     for case in cases:
         starts = case.get("starts")
         path, workload = (at_hand(starts), at_hand(case["workload"])) if starts else (None, None)
