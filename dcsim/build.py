@@ -31,6 +31,8 @@ from dcsim.workload.model_runs import Modelled, class_rate
 
 Floats = NDArray[np.float64]
 
+# Scheduling policies that switch idle nodes off.
+SWITCHING = ("easy_shutdown",)
 # GPUs of the run whose step times over spans stand for a class of jobs. Assumption: the usual large job.
 CLASS_GPUS = 512
 
@@ -53,6 +55,7 @@ class Facility:
     generators: Generators
     test_fuel_l_s: tuple[float, ...]
     diesel_kg_per_l: float
+    node_off_w: float
     interval_s: int
     horizon_s: float
     notes: tuple[str, ...]
@@ -191,6 +194,9 @@ def build(
         power_oversubscription=stated.power_oversubscription,
     )
     per_rack = _servers_per_rack(loaded, used, server, server_w)
+    node_off_w = 0.0
+    if scenario.workload.policy in SWITCHING:
+        node_off_w = used.use("idle nodes", "servers", server, "off_power_w")
     phases, assets = fill_phases(loaded, used, design, per_rack)
     horizon_s = (scenario.plan.end - scenario.plan.start).days * SECONDS_PER_DAY
     interval_s = scenario.report.interval_s
@@ -209,6 +215,7 @@ def build(
         generators=stated.generators,
         test_fuel_l_s=_test_fuel(used, stated.generators, [phase.capacity.facility_design_w for phase in phases]),
         diesel_kg_per_l=used.use("carbon of generators", "electrical", "generator-diesel", "carbon_kg_per_l"),
+        node_off_w=node_off_w,
         interval_s=interval_s,
         horizon_s=horizon_s,
         notes=(*year.notes,),

@@ -11,7 +11,7 @@ from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS
 from dcsim.errors import CapacityError
 from dcsim.physics.rack_supplies import compute_power_w
-from dcsim.sim.recorder import FAILED, PREEMPTED, STATUSES, SimResult
+from dcsim.sim.recorder import FAILED, OFF, PREEMPTED, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
 from dcsim.units import J_PER_KWH
 from dcsim.workload.demand import Demand
@@ -100,8 +100,9 @@ def account(facility: Facility, result: SimResult) -> pd.DataFrame:
 
     held, queue = mean(held_power(facility, result)), mean(waiting(result))
     energised, down = mean(result.gpus_energised()), mean(result.gpus_down())
-    # A failed node stays powered while it is diagnosed, so it idles.
-    idle_gpus = np.maximum(energised - held[:, 2], 0.0)
+    # A failed node stays powered while it is diagnosed, so it idles; one that is started or stopped draws as if it did.
+    off = mean(result.nodes_by_power_state())[:, OFF]
+    idle_gpus = np.maximum(energised - held[:, 2] - off * result.gpus_per_node, 0.0)
     table: dict[str, NDArray[Any]] = {
         "start_s": edges_s[:-1],
         "duration_s": duration_s,
@@ -111,7 +112,7 @@ def account(facility: Facility, result: SimResult) -> pd.DataFrame:
         "jobs_queued": queue[:, 0],
         "gpus_queued": queue[:, 1],
         "job_power_w": held[:, 0],
-        "idle_power_w": idle_gpus * services.idle_gpu_power_w,
+        "idle_power_w": idle_gpus * services.idle_gpu_power_w + off * facility.node_off_w,
         "server_fan_power_w": held[:, 1] + idle_gpus * services.idle_gpu_fan_w,
         "dry_bulb_c": np.asarray(facility.climate.year.dry_bulb_c)[facility.climate.row],
         "wet_bulb_c": np.asarray(facility.climate.year.wet_bulb_c)[facility.climate.row],

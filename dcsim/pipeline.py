@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim import headroom, runs
-from dcsim.build import Facility, build
+from dcsim.build import SWITCHING, Facility, build
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, it_peak_frac, job_table
@@ -21,7 +21,7 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.registry import unknown
-from dcsim.sim.engine import ClusterSpec, Mode, Reliability, SimResult, Tenancy, Uplinks, simulate
+from dcsim.sim.engine import ClusterSpec, Mode, Reliability, Shutdown, SimResult, Tenancy, Uplinks, simulate
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
 from dcsim.workload.model_runs import machine_of, modelled_runs
 
@@ -199,8 +199,20 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         reliability=ready.reliability,
         uplinks=_uplinks(facility, scenario.facility.fabric.oversubscription),
         tenancy=_tenancy(ready),
+        shutdown=_shutdown(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
+
+
+def _shutdown(ready: Prepared) -> Shutdown | None:
+    """Times of switching nodes off, for a policy that does."""
+    workload, used = ready.loaded.scenario.workload, ready.used
+    if workload.policy not in SWITCHING:
+        return None
+    stated = workload.shutdown
+    server = used.catalog.resolve("servers", ready.loaded.scenario.facility.server)
+    boot_s = used.use("idle nodes", "servers", server, "boot_s") if stated.boot_s is None else stated.boot_s
+    return Shutdown(stated.idle_s, stated.off_s, boot_s)
 
 
 def _tenancy(ready: Prepared) -> Tenancy | None:

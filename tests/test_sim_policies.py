@@ -8,10 +8,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from plans import small
 
+from dcsim import pipeline, runs
 from dcsim.columns import SCHEDULE
 from dcsim.errors import CapacityError, InputError, RangeError, UsageError
-from dcsim.sim.engine import ClusterSpec, Reliability, Tenancy, simulate
+from dcsim.sim.engine import ClusterSpec, Reliability, Shutdown, Tenancy, simulate
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import STOP_REASONS
 from dcsim.study import cli
@@ -20,6 +22,7 @@ from dcsim.study.size import size
 from dcsim.workload.jobs import Jobs
 
 PREEMPTED = STOP_REASONS.index("preempted")
+ONE_RATE = np.ones((1, 2))
 
 
 def jobs(*rows, tenant=None, priority=None, tenants=("",)):
@@ -252,3 +255,67 @@ def test_the_verb_refuses_what_can_never_start(tmp_path):
     assert CliRunner().invoke(cli.schedule, words, catch_exceptions=False).exit_code == 0
     refused = CliRunner().invoke(cli.schedule, [str(log), "--processors", "9", "--per-node", "2"])
     assert refused.exit_code == 2
+
+
+TIMES = Shutdown(60.0, 6.0, 150.0)
+
+
+def switched(of, nodes=32, shutdown=TIMES, **options):
+    cluster = ClusterSpec(1, nodes, nodes, ((0.0, nodes),))
+    options = {"policy": "easy_shutdown", "horizon_s": np.inf, "seed": 0} | options
+    return simulate(cluster, of, ONE_RATE, shutdown=shutdown, **options)
+
+
+def test_idle_nodes_are_switched_off_and_jobs_wait_for_them_to_start():
+    of = jobs((0, 100, 100, 2), (1000, 50, 50, 4))
+    result = switched(of, nodes=4)
+    # Nodes 2 and 3 are free from the start, 0 and 1 from 100 s; all are off when the second job comes, and start.
+    assert result.first_start_s.tolist() == [0.0, 1150.0]
+    off = result.nodes_by_power_state()
+    states = off.at([59.0, 63.0, 70.0, 163.0, 170.0, 1100.0, 1160.0]).tolist()
+    assert states == [[0, 0, 0], [0, 2, 0], [2, 0, 0], [2, 2, 0], [4, 0, 0], [0, 0, 4], [0, 0, 0]]
+
+
+def test_nodes_that_never_idle_for_long_are_never_switched_off():
+    of = mix(11)
+    patient = switched(of, shutdown=Shutdown(1e9, 6.0, 150.0))
+    np.testing.assert_array_equal(patient.first_start_s, starts(of, "easy"))
+    assert patient.power_time_s.min() > patient.end_s.max()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_node_is_off_held_or_idle_and_never_two_of_them(seed):
+    result = switched(mix(seed))
+    states, held = result.nodes_by_power_state(), result.gpus_allocated()
+    at = np.unique(np.concatenate([states.times, held.times]))
+    assert np.all(states.at(at) >= 0)
+    assert np.all(states.at(at).sum(axis=1) + held.at(at) <= 32)
+    assert states.at(at)[:, 0].max() > 0
+    np.testing.assert_allclose(result.useful_s, result.jobs.run_s)
+
+
+def test_switching_off_saves_energy_and_costs_wait():
+    of = mix(12, n=200)
+    end_s = float(schedule(of, processors=32).result.end_s.max())
+    quick, none = switched(of), switched(of, shutdown=Shutdown(1e9, 6.0, 150.0))
+    off = [float(one.nodes_by_power_state().integral([0.0, end_s])[0][0]) for one in (quick, none)]
+    assert off[0] > 0 == off[1]
+    assert quick.first_start_s.mean() >= none.first_start_s.mean()
+
+
+def test_a_plan_switches_idle_nodes_off(tmp_path):
+    light = ("workload.jobs={kind: synthetic, offered_load_frac: 0.3, gpu_hours_share: {training: 1.0}}",)
+    easy, off = (
+        runs.read(pipeline.run(small(*light, f"workload.policy={name}"), tmp_path / name))
+        for name in ("easy", "easy_shutdown")
+    )
+    idle = [float(one.intervals["idle_power_w"].mean()) for one in (easy, off)]
+    assert idle[1] < 0.3 * idle[0]
+    assert off.kpis["jobs_completed"]["value"] == pytest.approx(easy.kpis["jobs_completed"]["value"], rel=0.02)
+    assert off.kpis["facility_energy_mwh"]["value"] < easy.kpis["facility_energy_mwh"]["value"]
+
+
+@pytest.mark.parametrize("times", [(-1.0, 0.0, 0.0), (0.0, np.inf, 0.0), (0.0, 0.0, np.nan)])
+def test_times_of_switching_are_finite(times):
+    with pytest.raises(RangeError, match="give a finite time"):
+        Shutdown(*times)

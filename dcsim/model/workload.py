@@ -109,6 +109,14 @@ class Tenant(Stated):
     quota_gpus: Count | None = Field(default=None, description="GPUs that it may hold at once; no quota if absent")
 
 
+class Shutdown(Stated):
+    """Idle nodes switched off, for the policy easy_shutdown."""
+
+    idle_s: NonNegative = Field(default=900.0, description="time that a node is free before it is switched off [s]")
+    off_s: NonNegative = Field(default=60.0, description="time from the order to off [s]")
+    boot_s: NonNegative | None = Field(default=None, description="from the order to ready; the catalog's if absent [s]")
+
+
 class Reliability(Stated):
     """Node failures and repair; figures default to the catalog row."""
 
@@ -142,6 +150,7 @@ class Workload(Stated):
         "times, instead of the catalog's multi_leaf_rate",
     )
     policy: Name = Field(default="easy", description="scheduling policy")
+    shutdown: Shutdown = Field(default=Shutdown(), description="times of switching nodes off, for easy_shutdown")
     tenants: dict[Text, Tenant] = Field(
         default_factory=dict, description="shares and quotas of a trace's tenants, for the policy fair_share"
     )

@@ -22,10 +22,11 @@ from dcsim.rng import stream
 from dcsim.sim.failures import Reliability
 from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
-from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, PREEMPTED, Recorder
+from dcsim.sim.recorder import BOOTING, COMPLETED, FAILED, HORIZON, OFF, PREEMPTED, SWITCHING_OFF, Recorder
 from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy
 from dcsim.sim.sharing import Sharing
+from dcsim.sim.shutdown import Shutdown
 from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Jobs
 
@@ -56,6 +57,8 @@ class Dispatcher:
         What a failure costs a job; needed if :meth:`fail_node` is ever called.
     sharing : Sharing or None
         What jobs over several leaves take from each other; None where up-links never bind.
+    shutdown : Shutdown or None
+        Times of switching nodes off and starting them; at once if None.
     seed : int
         Of interruptions that are no hardware's.
     progress : callable or None
@@ -94,6 +97,7 @@ class Dispatcher:
         horizon_s: float,
         reliability: Reliability | None = None,
         sharing: Sharing | None = None,
+        shutdown: Shutdown | None = None,
         seed: int = 0,
         progress: Callable[[float], None] | None = None,
     ) -> None:
@@ -106,6 +110,11 @@ class Dispatcher:
         self.notes: dict[str, Any] = {}
         self.nodes_changed = 0
         self.interruptions: Counter[str] = Counter()
+        self.shutdown = shutdown or Shutdown(0.0, 0.0, 0.0)
+        self.asleep = 0
+        self.booting = 0
+        self._off_s: dict[int, float] = {}
+        self._boots: list[tuple[float, int]] = []
         self._spares: list[int] = []
         self._n_spares = 0
         # Interruptions that are no hardware's: when, of which job, in which of its attempts.
@@ -165,6 +174,8 @@ class Dispatcher:
                 due_s = self._wake_s
             if self._stops and self._stops[0][0] < due_s:
                 due_s = self._stops[0][0]
+            if self._boots and self._boots[0][0] < due_s:
+                due_s = self._boots[0][0]
             foreign_due_s = env.peek()
             if due_s < foreign_due_s and due_s < horizon_s:
                 self._advance(due_s)
@@ -179,6 +190,38 @@ class Dispatcher:
     def wake(self, at_s: float) -> None:
         """Have the policy called at *at_s*, even if nothing happens then."""
         self._wake_s = min(self._wake_s, at_s)
+
+    def sleep(self, mask: int, now_s: float) -> None:
+        """Switch off the free nodes of a bitset."""
+        off_s = now_s + self.shutdown.off_s
+        self.asleep |= mask
+        self.nodes_changed += 1
+        self.reservations.invalidate()
+        self.recorder.power_changed(now_s, mask.bit_count(), SWITCHING_OFF)
+        self.recorder.power_changed(off_s, -mask.bit_count(), SWITCHING_OFF)
+        self.recorder.power_changed(off_s, mask.bit_count(), OFF)
+        while mask:
+            node = (mask & -mask).bit_length() - 1
+            mask &= mask - 1
+            self.placement.remove_node(node)
+            self._up[node] = 3
+            self._off_s[node] = off_s
+
+    def boot(self, mask: int, now_s: float) -> None:
+        """Start the nodes of a bitset that are switched off, each once it is off."""
+        self.asleep &= ~mask
+        while mask:
+            node = (mask & -mask).bit_length() - 1
+            mask &= mask - 1
+            from_s = max(now_s, self._off_s.pop(node))
+            ready_s = from_s + self.shutdown.boot_s
+            self.booting += 1
+            heappush(self._boots, (ready_s, node))
+            self.reservations.expect(ready_s, 1)
+            self.recorder.power_changed(from_s, -1, OFF)
+            self.recorder.power_changed(from_s, 1, BOOTING)
+            self.recorder.power_changed(ready_s, -1, BOOTING)
+        self.reservations.invalidate()
 
     def release_s(self, job: int) -> float:
         """When a running job is expected to end, by its limit. [s]"""
@@ -319,6 +362,14 @@ class Dispatcher:
         if self._wake_s <= now_s:
             self._wake_s = inf
             changed = True
+        while self._boots and self._boots[0][0] <= now_s:
+            ready_s, node = heappop(self._boots)
+            self.reservations.settle(ready_s, 1)
+            self.placement.add_node(node)
+            self._up[node] = 1
+            self.booting -= 1
+            self.nodes_changed += 1
+            changed = True
         while self._stops and self._stops[0][0] <= now_s:
             _, job, began_s = heappop(self._stops)
             # An attempt that has ended leaves its entry behind.
@@ -345,7 +396,7 @@ class Dispatcher:
         n_queued = self.queue.n_queued
         if n_queued + len(self._held_back) > self.max_waiting:
             self.max_waiting = n_queued + len(self._held_back)
-        if n_queued and (changed or newcomers):
+        if (n_queued or self._policy.always) and (changed or newcomers):
             self.n_passes += 1
             self._policy.start_jobs(self, now_s, None if changed else newcomers)
         if self._progress is not None and now_s >= self._report_s:

@@ -17,9 +17,10 @@ from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import Counters, SimResult, result
 from dcsim.sim.sharing import Sharing, Uplinks
+from dcsim.sim.shutdown import Shutdown
 from dcsim.workload.jobs import Floats, Jobs
 
-__all__ = ["ClusterSpec", "Mode", "Reliability", "SimResult", "Tenancy", "Uplinks", "simulate"]
+__all__ = ["ClusterSpec", "Mode", "Reliability", "Shutdown", "SimResult", "Tenancy", "Uplinks", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def simulate(
     reliability: Reliability | None = None,
     uplinks: Uplinks | None = None,
     tenancy: Tenancy | None = None,
+    shutdown: Shutdown | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster* from time 0 to the horizon.
@@ -138,6 +140,8 @@ def simulate(
         Up-links that jobs over several leaves share; None where they never bind.
     tenancy : Tenancy or None
         Shares and quotas of the jobs' tenants; equal and unlimited if None.
+    shutdown : Shutdown or None
+        Times of switching nodes off and starting them, for policies that do; no time if None.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -169,6 +173,7 @@ def simulate(
         horizon_s=horizon_s,
         reliability=reliability,
         sharing=None if uplinks is None else Sharing(uplinks),
+        shutdown=shutdown,
         seed=seed,
         progress=progress,
     )

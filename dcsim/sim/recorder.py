@@ -16,6 +16,10 @@ STOP_REASONS = ("completed", "failed", "horizon", "preempted")
 """Why a segment ended, by ``segment_reason``."""
 COMPLETED, FAILED, HORIZON, PREEMPTED = range(4)
 
+POWER_STATES = ("off", "switching off", "booting")
+"""States of nodes that no job can have, by column of :meth:`SimResult.nodes_by_power_state`."""
+OFF, SWITCHING_OFF, BOOTING = range(3)
+
 STATUSES = ("completed", "running", "queued", "not submitted")
 """State of a job at the horizon, by ``status``; *not submitted* is a submission at or after the horizon."""
 
@@ -29,6 +33,9 @@ class Recorder:
         "node",
         "node_change",
         "node_time_s",
+        "power_change",
+        "power_state",
+        "power_time_s",
         "start_job",
         "start_span",
         "start_time_s",
@@ -47,6 +54,9 @@ class Recorder:
         self.node_time_s = array("d")
         self.node = array("q")
         self.node_change = array("q")
+        self.power_time_s = array("d")
+        self.power_change = array("q")
+        self.power_state = array("q")
         self.added_time_s = array("d")
         self.added_nodes = array("q")
 
@@ -67,6 +77,12 @@ class Recorder:
         self.node_time_s.append(now_s)
         self.node.append(node)
         self.node_change.append(change)
+
+    def power_changed(self, time_s: float, change: int, state: int) -> None:
+        """Record that so many nodes more are in a state, an index into ``POWER_STATES``, from a time on."""
+        self.power_time_s.append(time_s)
+        self.power_change.append(change)
+        self.power_state.append(state)
 
     def nodes_added(self, now_s: float, n_nodes: int) -> None:
         """Record that *n_nodes* new nodes were energised."""
@@ -133,6 +149,8 @@ class SimResult:
         Which node went down (-1) or came up again (+1) when. [s]
     added_time_s, added_nodes : ndarray, shape (n_phases,)
         How many nodes were energised when. [s]
+    power_time_s, power_change, power_state : ndarray, shape (n_power_changes,)
+        How many nodes more are in which of ``POWER_STATES`` from when on; times may lie behind the horizon. [s]
     counters : Counters
         How much work the simulation was.
     interruptions : dict of int
@@ -160,12 +178,21 @@ class SimResult:
     node_change: Ints
     added_time_s: Floats
     added_nodes: Ints
+    power_time_s: Floats
+    power_change: Ints
+    power_state: Ints
     counters: Counters
     interruptions: dict[str, int] = field(default_factory=dict)
 
     def gpus_energised(self) -> StepSeries:
         """GPUs in nodes with power, failed ones included."""
         return StepSeries.from_changes(self.added_time_s, self.added_nodes * self.gpus_per_node)
+
+    def nodes_by_power_state(self) -> StepSeries:
+        """Nodes that are off, being switched off and being started, as columns."""
+        changes = np.zeros((len(self.power_time_s), len(POWER_STATES)), dtype=np.int64)
+        changes[np.arange(len(changes)), self.power_state] = self.power_change
+        return StepSeries.from_changes(self.power_time_s, changes)
 
     def gpus_down(self) -> StepSeries:
         """GPUs in failed nodes."""
@@ -282,6 +309,9 @@ def result(
         node_change=np.array(log.node_change, dtype=np.int64),
         added_time_s=np.array(log.added_time_s, dtype=float),
         added_nodes=np.array(log.added_nodes, dtype=np.int64),
+        power_time_s=np.array(log.power_time_s, dtype=float),
+        power_change=np.array(log.power_change, dtype=np.int64),
+        power_state=np.array(log.power_state, dtype=np.int64),
         counters=counters,
         interruptions=interruptions or {},
     )

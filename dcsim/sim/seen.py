@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dcsim.sim.placement import Placement
 from dcsim.sim.queue import JobQueue, SizeQueue
 from dcsim.sim.reservations import Reservations
 from dcsim.workload.jobs import Jobs
+
+if TYPE_CHECKING:
+    from dcsim.sim.shutdown import Shutdown
 
 
 class Cluster(Protocol):
@@ -17,6 +20,10 @@ class Cluster(Protocol):
     """What the policy remembers from pass to pass."""
     nodes_changed: int
     """How often nodes were added, failed or came back."""
+    booting: int
+    """Nodes that are being started."""
+    asleep: int
+    """Nodes that are switched off or on the way there, as one bitset."""
 
     @property
     def queue(self) -> JobQueue:
@@ -53,6 +60,16 @@ class Cluster(Protocol):
     def preempt(self, job: int, now_s: float) -> None:
         """Stop a running job and queue it again."""
 
+    @property
+    def shutdown(self) -> "Shutdown":
+        """Times of switching nodes off and starting them."""
+
+    def sleep(self, mask: int, now_s: float) -> None:
+        """Switch off the free nodes of a bitset."""
+
+    def boot(self, mask: int, now_s: float) -> None:
+        """Start the nodes of a bitset that are switched off."""
+
     def wake(self, at_s: float) -> None:
         """Have a pass at a time, even if nothing happens then."""
 
@@ -67,11 +84,15 @@ before; None if nodes were freed, failed or added.
 
 @dataclass(frozen=True)
 class Policy:
-    """One scheduling policy: its meaning for a reader of the report, its pass, and whether it stops running jobs."""
+    """One scheduling policy: its meaning for a reader of the report and its pass.
+
+    ``preempts`` says that it stops running jobs; ``always`` that it has passes while nobody waits, too.
+    """
 
     meaning: str
     start_jobs: Pass
     preempts: bool = False
+    always: bool = False
 
 
 def fits(placement: Placement, size: SizeQueue) -> bool:
