@@ -1,7 +1,7 @@
 """The straight line: scenario -> build -> simulate -> account -> cost -> kpis -> run folder, one call a step."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, it_peak_frac, job_table
 from dcsim.errors import UnknownNameError
 from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
-from dcsim.finance.tariff import Tariff
+from dcsim.finance.tariff import Tariff, energy_usd_per_kwh
 from dcsim.kpi import Results, kpis
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.registry import unknown
 from dcsim.sim.engine import ClusterSpec, Mode, Reliability, Shutdown, SimResult, Tenancy, Uplinks, simulate
+from dcsim.units import SECONDS_PER_HOUR
+from dcsim.workload.deferral import release_s
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
+from dcsim.workload.jobs import Jobs
 from dcsim.workload.model_runs import machine_of, modelled_runs
 
 Progress = Callable[[str, float], None]
@@ -191,7 +194,7 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
     )
     return simulate(
         cluster,
-        ready.demand.jobs,
+        _deferred(ready),
         facility.services.work_rate,
         policy=scenario.workload.policy,
         horizon_s=facility.horizon_s,
@@ -201,6 +204,40 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         tenancy=_tenancy(ready),
         shutdown=_shutdown(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
+    )
+
+
+def _deferred(ready: Prepared) -> Jobs:
+    """Jobs with the earliest start of each, where some may wait for better hours.
+
+    Raises
+    ------
+    InputError
+        If a class that may wait is none of the jobs'.
+    """
+    stated, jobs, facility = ready.loaded.scenario.workload.deferral, ready.demand.jobs, ready.facility
+    if stated is None:
+        return jobs
+    for index, name in enumerate(stated.classes):
+        if name not in jobs.class_names:
+            message = unknown(name, jobs.class_names, "class of the jobs")
+            raise ready.loaded.fault(("workload", "deferral", "classes", index), message)
+    if stated.signal == "carbon":
+        signal = facility.carbon[facility.climate.month - 1, facility.climate.hour]
+    else:
+        start = np.datetime64(ready.loaded.scenario.plan.start, "s")
+        when = pd.DatetimeIndex(start + facility.edges_s[:-1].astype("timedelta64[s]"))
+        signal = energy_usd_per_kwh(ready.tariff, when)
+    chosen = np.isin(jobs.class_index, [jobs.class_names.index(name) for name in stated.classes])
+    return replace(
+        jobs,
+        release_s=release_s(
+            jobs,
+            chosen,
+            signal,
+            step_s=float(facility.interval_s),
+            max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,
+        ),
     )
 
 

@@ -97,6 +97,14 @@ class Tariff:
         return np.asarray((when.day_of_week.to_numpy() < 5) & (hour >= start) & (hour < end))
 
 
+def energy_usd_per_kwh(tariff: Tariff, when: pd.DatetimeIndex) -> Floats:
+    """Price of a kilowatt-hour more at each moment, shape (n,), charges on demand left out. [USD/kWh]"""
+    on_peak = tariff.on_peak(when)
+    inside = {"all": np.ones(len(when), dtype=bool), "on_peak": on_peak, "off_peak": ~on_peak}
+    of_energy = [charge for charge in tariff.charges if charge.kind == "energy"]
+    return np.asarray(sum((np.where(inside[of.period], of.price_usd, 0.0) for of in of_energy), np.zeros(len(when))))
+
+
 @dataclass(frozen=True)
 class BillLine:
     """One charge over all months: quantity and amount, shape (n_months,), before inflation."""

@@ -109,6 +109,16 @@ class Tenant(Stated):
     quota_gpus: Count | None = Field(default=None, description="GPUs that it may hold at once; no quota if absent")
 
 
+class Deferral(Stated):
+    """Classes of jobs that may wait for cheaper or cleaner hours."""
+
+    signal: Literal["price", "carbon"] = Field(description="energy price of the tariff or carbon of the grid")
+    classes: tuple[Name, ...] = Field(min_length=1, description="workload classes that may wait")
+    max_delay_h: Annotated[float, Field(strict=True, gt=0, le=720)] = Field(
+        default=24.0, description="longest wait for a better hour"
+    )
+
+
 class Shutdown(Stated):
     """Idle nodes switched off, for the policy easy_shutdown."""
 
@@ -150,6 +160,7 @@ class Workload(Stated):
         "times, instead of the catalog's multi_leaf_rate",
     )
     policy: Name = Field(default="easy", description="scheduling policy")
+    deferral: Deferral | None = Field(default=None, description="jobs that wait for better hours; none if absent")
     shutdown: Shutdown = Field(default=Shutdown(), description="times of switching nodes off, for easy_shutdown")
     tenants: dict[Text, Tenant] = Field(
         default_factory=dict, description="shares and quotas of a trace's tenants, for the policy fair_share"

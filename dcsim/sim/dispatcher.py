@@ -137,7 +137,11 @@ class Dispatcher:
         self._horizon_s = horizon_s
         self._progress = progress
         self._report_s = 0.0 if progress else inf
-        self._submit_s = array("d", [*jobs.submit_s, inf])
+        # Jobs enter the queue when they are released; their place in it is that of their submission all the same.
+        released_s = jobs.submit_s if jobs.release_s is None else jobs.release_s
+        by_release = np.argsort(released_s, kind="stable")
+        self._arrival = array("q", by_release)
+        self._arrival_s = array("d", [*released_s[by_release], inf])
         self._n_arrived = 0
         self._ends: list[tuple[float, int]] = []
         self._foreign_s = inf
@@ -163,9 +167,9 @@ class Dispatcher:
 
     def run(self) -> Generator[simpy.Event, Any, None]:
         """Run to the horizon: the SimPy process."""
-        env, ends, submit_s, horizon_s = self._env, self._ends, self._submit_s, self._horizon_s
+        env, ends, arrival_s, horizon_s = self._env, self._ends, self._arrival_s, self._horizon_s
         while True:
-            due_s = submit_s[self._n_arrived]
+            due_s = arrival_s[self._n_arrived]
             if ends and ends[0][0] < due_s:
                 due_s = ends[0][0]
             if self._foreign_s < due_s:
@@ -386,19 +390,21 @@ class Dispatcher:
                 self._complete(job, now_s)
                 changed = True
         newcomers: list[int] = []
-        submit_s, job = self._submit_s, self._n_arrived
-        while submit_s[job] <= now_s:
+        arrival_s, arrived = self._arrival_s, self._n_arrived
+        while arrival_s[arrived] <= now_s:
+            job = self._arrival[arrived]
             newcomers.append(job)
             self._enqueue(job)
-            job += 1
-        self._n_arrived = job
+            arrived += 1
+        self._n_arrived = arrived
         self.n_events += len(newcomers)
         n_queued = self.queue.n_queued
         if n_queued + len(self._held_back) > self.max_waiting:
             self.max_waiting = n_queued + len(self._held_back)
         if (n_queued or self._policy.always) and (changed or newcomers):
             self.n_passes += 1
-            self._policy.start_jobs(self, now_s, None if changed else newcomers)
+            # A job that was held back comes ahead of later submissions, so nothing is known of those before it.
+            self._policy.start_jobs(self, now_s, None if changed or self.jobs.release_s is not None else newcomers)
         if self._progress is not None and now_s >= self._report_s:
             self._progress(now_s / self._horizon_s)
             self._report_s = now_s + self._horizon_s / _REPORTS

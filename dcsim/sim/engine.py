@@ -261,6 +261,7 @@ def _check(
         (jobs.submit_s >= 0, "a submission before time 0"),
         (np.diff(jobs.submit_s, prepend=0.0) >= 0, "a submission earlier than that of the job before it"),
         (jobs.run_s >= 0, "a negative run time"),
+        (jobs.submit_s <= (jobs.submit_s if jobs.release_s is None else jobs.release_s), "a release before it"),
         (jobs.limit_s >= jobs.run_s, "a limit below its run time"),
         (np.isfinite(jobs.submit_s + jobs.run_s + jobs.limit_s), "a time that is not finite"),
         (jobs.gpus >= 1, "no GPU"),

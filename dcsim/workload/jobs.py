@@ -36,6 +36,8 @@ class Jobs:
         Users, groups or virtual clusters.
     priority : ndarray of int, shape (n,), optional
         Higher goes first, where a policy asks; all alike if absent.
+    release_s : ndarray, shape (n,), optional
+        Earliest start, at or after the submission, which it is if absent. [s]
     """
 
     job_id: Ints
@@ -48,6 +50,7 @@ class Jobs:
     tenant_index: Ints | None = None
     tenants: tuple[str, ...] = ("",)
     priority: Ints | None = None
+    release_s: Floats | None = None
 
     def __len__(self) -> int:
         """Count the jobs."""
@@ -64,5 +67,6 @@ class Jobs:
             "class_index": self.class_index[keep],
             "tenant_index": None if self.tenant_index is None else self.tenant_index[keep],
             "priority": None if self.priority is None else self.priority[keep],
+            "release_s": None if self.release_s is None else self.release_s[keep],
         }
         return replace(self, **columns)
