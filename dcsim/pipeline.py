@@ -13,7 +13,7 @@ from dcsim.build import SWITCHING, Facility, build
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, it_peak_frac, job_table
-from dcsim.errors import UnknownNameError
+from dcsim.errors import RangeError, UnknownNameError
 from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
 from dcsim.finance.tariff import Tariff, energy_usd_per_kwh
 from dcsim.kpi import Results, kpis
@@ -21,8 +21,18 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.registry import unknown
-from dcsim.sim.engine import ClusterSpec, Mode, Reliability, Shutdown, SimResult, Tenancy, Uplinks, simulate
-from dcsim.units import SECONDS_PER_HOUR
+from dcsim.sim.engine import (
+    ClusterSpec,
+    Maintenance,
+    Mode,
+    Reliability,
+    Shutdown,
+    SimResult,
+    Tenancy,
+    Uplinks,
+    simulate,
+)
+from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from dcsim.workload.deferral import release_s
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
 from dcsim.workload.jobs import Jobs
@@ -203,6 +213,7 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         uplinks=_uplinks(facility, scenario.facility.fabric.oversubscription),
         tenancy=_tenancy(ready),
         shutdown=_shutdown(ready),
+        maintenance=_maintenance(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
 
@@ -239,6 +250,28 @@ def _deferred(ready: Prepared) -> Jobs:
             max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,
         ),
     )
+
+
+def _maintenance(ready: Prepared) -> Maintenance | None:
+    """Planned work on nodes, where the scenario states it.
+
+    Raises
+    ------
+    InputError
+        If a round is not over when the next begins.
+    """
+    stated = ready.loaded.scenario.workload.maintenance
+    if stated is None:
+        return None
+    try:
+        return Maintenance(
+            stated.first_day * SECONDS_PER_DAY,
+            stated.every_days * SECONDS_PER_DAY,
+            stated.duration_h * SECONDS_PER_HOUR,
+            stated.share_at_once,
+        )
+    except RangeError as error:
+        raise ready.loaded.fault(("workload", "maintenance"), str(error)) from None
 
 
 def _shutdown(ready: Prepared) -> Shutdown | None:

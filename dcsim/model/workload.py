@@ -109,6 +109,17 @@ class Tenant(Stated):
     quota_gpus: Count | None = Field(default=None, description="GPUs that it may hold at once; no quota if absent")
 
 
+class Maintenance(Stated):
+    """Planned work on nodes, in windows or rolling; jobs on them write a checkpoint and queue again."""
+
+    first_day: NonNegative = Field(default=30.0, description="when the first round begins, from the plan's start [d]")
+    every_days: Positive = Field(default=90.0, description="from one round to the next [d]")
+    duration_h: Positive = Field(default=4.0, description="time for which each node is out [h]")
+    share_at_once: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
+        default=0.05, description="1 for a window of the whole cluster, less for a rolling upgrade"
+    )
+
+
 class Deferral(Stated):
     """Classes of jobs that may wait for cheaper or cleaner hours."""
 
@@ -160,6 +171,7 @@ class Workload(Stated):
         "times, instead of the catalog's multi_leaf_rate",
     )
     policy: Name = Field(default="easy", description="scheduling policy")
+    maintenance: Maintenance | None = Field(default=None, description="planned work on nodes; none if absent")
     deferral: Deferral | None = Field(default=None, description="jobs that wait for better hours; none if absent")
     shutdown: Shutdown = Field(default=Shutdown(), description="times of switching nodes off, for easy_shutdown")
     tenants: dict[Text, Tenant] = Field(

@@ -337,6 +337,18 @@ class Dispatcher:
             self.placement.add_node(spare)
             self._up[spare] = 1
 
+    def take_out(self, node: int, return_s: float) -> None:
+        """Take *node*, which must be in service, out of it now; jobs on it write a checkpoint and queue again."""
+        now_s = self._env.now
+        self._foreign_event(now_s)
+        for job in self.placement.jobs_on(node):
+            self.interruptions["maintenance"] += 1
+            self.preempt(job, now_s)
+        self.placement.remove_node(node)
+        self._up[node] = 0
+        self.reservations.expect(return_s, 1)
+        self.recorder.node_changed(now_s, node, -1)
+
     def return_node(self, node: int, expected_return_s: float) -> None:
         """Put a repaired *node* back into service now, or aside where spares lack.
 

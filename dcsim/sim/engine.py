@@ -13,6 +13,7 @@ from dcsim.errors import CapacityError, RangeError
 from dcsim.registry import lookup
 from dcsim.sim.dispatcher import Dispatcher
 from dcsim.sim.failures import Mode, Reliability, Scope, mode_failures, node_failures
+from dcsim.sim.maintenance import Maintenance, rounds
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import Counters, SimResult, result
@@ -20,7 +21,17 @@ from dcsim.sim.sharing import Sharing, Uplinks
 from dcsim.sim.shutdown import Shutdown
 from dcsim.workload.jobs import Floats, Jobs
 
-__all__ = ["ClusterSpec", "Mode", "Reliability", "Shutdown", "SimResult", "Tenancy", "Uplinks", "simulate"]
+__all__ = [
+    "ClusterSpec",
+    "Maintenance",
+    "Mode",
+    "Reliability",
+    "Shutdown",
+    "SimResult",
+    "Tenancy",
+    "Uplinks",
+    "simulate",
+]
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,7 @@ def simulate(
     uplinks: Uplinks | None = None,
     tenancy: Tenancy | None = None,
     shutdown: Shutdown | None = None,
+    maintenance: Maintenance | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster* from time 0 to the horizon.
@@ -142,6 +154,8 @@ def simulate(
         Shares and quotas of the jobs' tenants; equal and unlimited if None.
     shutdown : Shutdown or None
         Times of switching nodes off and starting them, for policies that do; no time if None.
+    maintenance : Maintenance or None
+        Planned work on nodes; a horizon that is infinite has none.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -160,7 +174,7 @@ def simulate(
         If the policy is not known.
     """
     chosen_policy = lookup(POLICIES, policy, "scheduling policy")
-    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks, tenancy)
+    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks, tenancy, maintenance)
     env = simpy.Environment()
     dispatcher = Dispatcher(
         env,
@@ -189,6 +203,8 @@ def simulate(
         for mode in reliability.modes:
             groups = cluster.groups(mode.scope)
             env.process(mode_failures(env, dispatcher, mode, groups, reliability, seed, crews))
+    if maintenance is not None:
+        env.process(rounds(env, dispatcher, cluster.n_nodes, maintenance))
     env.run(until=env.process(dispatcher.run()))
 
     useful_s = dispatcher.progress_s()
@@ -226,9 +242,12 @@ def _check(
     reliability: Reliability | None,
     uplinks: Uplinks | None,
     tenancy: Tenancy | None,
+    maintenance: Maintenance | None,
 ) -> None:
     if not horizon_s > 0:
         raise RangeError(f"horizon_s is {horizon_s}; give a time above 0")
+    if maintenance is not None and np.isinf(horizon_s):
+        raise RangeError("horizon_s is infinite, but maintenance goes on for ever; give a finite horizon or none of it")
     if reliability is not None and np.isinf(horizon_s):
         raise RangeError("horizon_s is infinite, but nodes fail for ever; give a finite horizon or no reliability")
     n_classes, n_tenants = len(jobs.class_names), len(jobs.tenants)
