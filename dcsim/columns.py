@@ -83,6 +83,13 @@ JOBS = (
     Column("job_id", "i", "", "the trace's own number, or the order of submission"),
     Column("job_class", "s", "", "workload class"),
     Column("submit_s", "f", "s", "when the job was submitted, from the plan's start"),
+    Column(
+        "ready_s",
+        "f",
+        "s",
+        "when it could queue: its submission, or the end of what it comes after; null if that did not end",
+        True,
+    ),
     Column("start_s", "f", "s", "when it first started; null if it never did", True),
     Column("end_s", "f", "s", "when it completed; null if it did not within the plan", True),
     Column("gpus", "i", "GPU", "GPUs that the job asks for"),

@@ -63,9 +63,9 @@ def _segment_power_w(facility: Facility, result: SimResult) -> tuple[Floats, Flo
 def waiting(result: SimResult) -> StepSeries:
     """Jobs submitted and not running, and the GPUs that they ask for, as columns."""
     asked = np.column_stack([np.ones(len(result.jobs)), result.jobs.gpus])
-    submitted = result.jobs.submit_s < result.horizon_s
+    submitted = result.ready_s < result.horizon_s
     again = np.isin(result.segment_reason, (FAILED, PREEMPTED))
-    times_s = np.concatenate([result.jobs.submit_s[submitted], result.segment_start_s, result.segment_end_s[again]])
+    times_s = np.concatenate([result.ready_s[submitted], result.segment_start_s, result.segment_end_s[again]])
     started = asked[result.segment_job]
     return StepSeries.from_changes(times_s, np.concatenate([asked[submitted], -started, started[again]]))
 
@@ -235,6 +235,7 @@ def job_table(facility: Facility, demand: Demand, result: SimResult) -> pd.DataF
         "job_id": column(jobs.job_id, skipped.job_id),
         "job_class": column(names[jobs.class_index], names[skipped.class_index]),
         "submit_s": column(jobs.submit_s, skipped.submit_s),
+        "ready_s": column(result.ready_s, skipped.submit_s),
         "start_s": column(result.first_start_s, none),
         "end_s": column(result.end_s, none),
         "gpus": column(jobs.gpus, skipped.gpus),

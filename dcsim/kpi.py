@@ -161,7 +161,7 @@ def _started_waits_s(r: Results) -> Floats:
     started = r.jobs[r.jobs["start_s"].notna()]
     if started.empty:
         raise Undefined("no job started within the plan")
-    return (started["start_s"] - started["submit_s"]).to_numpy()
+    return (started["start_s"] - started["ready_s"]).to_numpy()
 
 
 def _needs_revenue(r: Results) -> None:
@@ -277,7 +277,9 @@ KPIS: dict[str, Kpi] = {
         "jobs submitted within the plan that never started",
     ),
     "queue_wait_mean_s": Kpi(
-        lambda r: float(_started_waits_s(r).mean()), "s", "mean time from submission to first start, started jobs"
+        lambda r: float(_started_waits_s(r).mean()),
+        "s",
+        "mean time to the first start, from submission or the end of what the job comes after",
     ),
     "queue_wait_p95_s": Kpi(
         lambda r: float(np.percentile(_started_waits_s(r), 95)), "s", "95th percentile of that wait"

@@ -54,6 +54,11 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
         yield ("workload", "reliability", "source"), partial(catalog.part, "reliability", source)
     for index, run in enumerate(workload.runs):
         yield ("workload", "runs", index, "model"), partial(transformer, run.model)
+    for index, campaign in enumerate(workload.campaigns):
+        for number, stage in enumerate(campaign.stages):
+            if stage.job_class is not None:
+                place: Place = ("workload", "campaigns", index, "stages", number, "job_class")
+                yield place, partial(_workload_class, catalog, stage.job_class)
     for name, model in workload.class_models.items():
         yield ("workload", "class_models", name), partial(transformer, model)
     jobs = workload.jobs

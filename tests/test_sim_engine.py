@@ -296,7 +296,7 @@ def test_an_unknown_policy_names_the_nearest():
         ((-1, 1, 1, 1), "before time 0"),
         ((0, 1, 0.5, 1), "a limit below its run time"),
         ((0, -1, 1, 1), "negative run time"),
-        ((0, 1, 1, 0), "no GPU"),
+        ((0, 1, 1, -1), "fewer GPUs than none"),
         ((0, 1, inf, 1), "not finite"),
     ],
 )

@@ -102,6 +102,43 @@ class ModelRun(Stated):
     stack: Name = Field(default="yours", description="software stack whose profile serves it, or the nearest")
 
 
+class Stage(Stated):
+    """One step of a campaign."""
+
+    name: Name
+    job_class: Name | None = Field(default=None, description="workload class; none for work on processors or storage")
+    gpus: Count | None = Field(default=None, description="GPUs that it takes; none for work elsewhere")
+    hours: Positive = Field(description="its time without failures [h]")
+    after: tuple[Name, ...] = Field(default=(), description="stages that must end before it")
+
+    @model_validator(mode="after")
+    def _gpus_have_a_class(self) -> Self:
+        if (self.gpus is None) != (self.job_class is None):
+            raise ValueError("gpus and job_class go together; leave both out for work elsewhere")
+        return self
+
+
+class Campaign(Stated):
+    """Stages that come after each other: data preparation, training, evaluation, model storage."""
+
+    name: Name
+    first_day: NonNegative = Field(default=0.0, description="when it is submitted, from the plan's start [d]")
+    every_days: Positive | None = Field(default=None, description="again after so many days; once if absent")
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _stages_follow_earlier_ones(self) -> Self:
+        known: list[str] = []
+        for stage in self.stages:
+            if stage.name in known:
+                raise ValueError(f"stages: '{stage.name}' is the name of two stages; name each once")
+            for before in stage.after:
+                if before not in known:
+                    raise ValueError(f"stages: '{stage.name}' comes after '{before}', which is no stage before it")
+            known.append(stage.name)
+        return self
+
+
 class Tenant(Stated):
     """One of those who share the cluster, as the trace names it."""
 
@@ -165,6 +202,7 @@ class Workload(Stated):
 
     jobs: Annotated[Synthetic | Demanded | Trace, Field(discriminator="kind")]
     runs: tuple[ModelRun, ...] = Field(default=(), description="training runs of known models, beside the jobs")
+    campaigns: tuple[Campaign, ...] = Field(default=(), description="stages after each other, beside the jobs")
     class_models: dict[Name, Name] = Field(
         default_factory=dict,
         description="model that stands for a workload class: its step times over spans of the network scale the jobs' "

@@ -102,7 +102,7 @@ class Dispatcher:
         progress: Callable[[float], None] | None = None,
     ) -> None:
         n_jobs = len(jobs)
-        self.queue = JobQueue(jobs.gpus, jobs.limit_s, gpus_per_node)
+        self.queue = JobQueue(np.maximum(jobs.gpus, 1), jobs.limit_s, gpus_per_node)
         self.placement = placement
         self.reservations = Reservations()
         self.jobs = jobs
@@ -143,6 +143,14 @@ class Dispatcher:
         self._arrival = array("q", by_release)
         self._arrival_s = array("d", [*released_s[by_release], inf])
         self._n_arrived = 0
+        # Jobs that wait for others, by how many of those have not ended, and who waits for each job.
+        self._unmet = {child: len(of) for child, of in (jobs.parents or {}).items() if of}
+        self._children: dict[int, list[int]] = {}
+        for child, of in (jobs.parents or {}).items():
+            for parent in of:
+                self._children.setdefault(parent, []).append(child)
+        self._arrived_early: set[int] = set()
+        self._elsewhere = bytearray(np.asarray(jobs.gpus == 0).astype(np.uint8).tobytes())
         self._ends: list[tuple[float, int]] = []
         self._foreign_s = inf
         self._wake_s = inf
@@ -405,9 +413,11 @@ class Dispatcher:
         arrival_s, arrived = self._arrival_s, self._n_arrived
         while arrival_s[arrived] <= now_s:
             job = self._arrival[arrived]
-            newcomers.append(job)
-            self._enqueue(job)
             arrived += 1
+            if self._unmet.get(job, 0):
+                self._arrived_early.add(job)
+            elif self._admit(job, now_s):
+                newcomers.append(job)
         self._n_arrived = arrived
         self.n_events += len(newcomers)
         n_queued = self.queue.n_queued
@@ -420,6 +430,17 @@ class Dispatcher:
         if self._progress is not None and now_s >= self._report_s:
             self._progress(now_s / self._horizon_s)
             self._report_s = now_s + self._horizon_s / _REPORTS
+
+    def _admit(self, job: int, now_s: float) -> bool:
+        """Queue a job that waits for no other; what runs elsewhere begins at once. Whether it was queued."""
+        if not self._elsewhere[job]:
+            self._enqueue(job)
+            return True
+        end_s = now_s + self._left_s[job]
+        self._start_s[job], self._end_s[job] = now_s, end_s
+        heappush(self._ends, (end_s, job))
+        self.recorder.start(now_s, job, 0)
+        return False
 
     def _enqueue(self, job: int) -> None:
         """Queue *job*, or hold it back while the nodes energised so far are too few for it."""
@@ -441,6 +462,11 @@ class Dispatcher:
         self._shared.pop(job, None)
         self._left_s[job] = 0.0
         self.recorder.stop(now_s, job, COMPLETED)
+        for child in self._children.get(job, ()):
+            self._unmet[child] -= 1
+            if not self._unmet[child] and child in self._arrived_early:
+                self._arrived_early.remove(child)
+                self._admit(child, now_s)
 
     def _fail_job(self, job: int, now_s: float) -> None:
         if self._reliability is None:
@@ -489,8 +515,10 @@ class Dispatcher:
 
     def _release(self, job: int, now_s: float) -> None:
         size = self.queue.size_of[job]
-        del self.running[job]
         self._end_s[job] = nan
+        if self._elsewhere[job]:
+            return
+        del self.running[job]
         if size.share_gpus:
             node = self._node_of[job]
             self.placement.return_share(job, node)
@@ -506,6 +534,7 @@ class Dispatcher:
     def _close(self) -> None:
         """Complete what ends at the horizon and cut what runs beyond it."""
         self._sharing = None  # nobody's end moves any more
+        self._children = {}
         for end_s, job in sorted(self._ends):
             if self._end_s[job] != end_s:
                 continue

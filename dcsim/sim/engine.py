@@ -283,7 +283,7 @@ def _check(
         (jobs.submit_s <= (jobs.submit_s if jobs.release_s is None else jobs.release_s), "a release before it"),
         (jobs.limit_s >= jobs.run_s, "a limit below its run time"),
         (np.isfinite(jobs.submit_s + jobs.run_s + jobs.limit_s), "a time that is not finite"),
-        (jobs.gpus >= 1, "no GPU"),
+        (jobs.gpus >= 0, "fewer GPUs than none"),
         ((jobs.class_index >= 0) & (jobs.class_index < n_classes), "a class that class_names lacks"),
     )
     for holds, fault in rules:

@@ -5,6 +5,7 @@ Columns grow only when something changes; times are exact, so integrals over the
 
 from array import array
 from dataclasses import dataclass, field
+from math import isnan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -133,6 +134,8 @@ class SimResult:
         Index of the job, leaves spanned, index into ``STOP_REASONS``.
     segment_start_s, segment_end_s : ndarray, shape (n_segments,)
         [s]
+    ready_s : ndarray, shape (n_jobs,)
+        When it could queue: its submission, or the end of the last job that it comes after; NaN if that did not. [s]
     first_start_s, end_s : ndarray, shape (n_jobs,)
         First start and completion; NaN where there was none. [s]
     status : ndarray of int, shape (n_jobs,)
@@ -166,6 +169,7 @@ class SimResult:
     segment_end_s: Floats
     segment_span: Ints
     segment_reason: Ints
+    ready_s: Floats
     first_start_s: Floats
     end_s: Floats
     status: Ints
@@ -227,9 +231,9 @@ class SimResult:
         return StepSeries.from_changes(times_s, np.concatenate([gpus, -gpus]))
 
     def _waiting(self, amount: Ints) -> StepSeries:
-        submitted = self.jobs.submit_s < self.horizon_s
+        submitted = self.ready_s < self.horizon_s
         failed = np.isin(self.segment_reason, (FAILED, PREEMPTED))
-        times_s = np.concatenate([self.jobs.submit_s[submitted], self.segment_start_s, self.segment_end_s[failed]])
+        times_s = np.concatenate([self.ready_s[submitted], self.segment_start_s, self.segment_end_s[failed]])
         started = amount[self.segment_job]
         return StepSeries.from_changes(times_s, np.concatenate([amount[submitted], -started, started[failed]]))
 
@@ -283,6 +287,9 @@ def result(
     completed = reason == COMPLETED
     completed_s[segment_job[completed]] = end_s[completed]
 
+    ready_s = jobs.submit_s.copy()
+    for child, parents in (jobs.parents or {}).items():
+        ready_s[child] = max([ready_s[child], *completed_s[list(parents)]], key=lambda time_s: (isnan(time_s), time_s))
     status = np.where(jobs.submit_s < horizon_s, STATUSES.index("queued"), STATUSES.index("not submitted"))
     status[segment_job[completed]] = STATUSES.index("completed")
     status[segment_job[reason == HORIZON]] = STATUSES.index("running")
@@ -297,6 +304,7 @@ def result(
         segment_end_s=end_s,
         segment_span=span,
         segment_reason=reason,
+        ready_s=ready_s,
         first_start_s=first_start_s,
         end_s=completed_s,
         status=status,

@@ -97,6 +97,7 @@ class Scheduled:
             "job_id": jobs.job_id,
             "job_class": names[jobs.class_index],
             "submit_s": jobs.submit_s,
+            "ready_s": result.ready_s,
             "start_s": result.first_start_s,
             "end_s": result.end_s,
             "gpus": jobs.gpus,

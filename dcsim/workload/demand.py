@@ -13,6 +13,7 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import Demanded, Synthetic, Trace
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from dcsim.workload.campaigns import with_campaigns
 from dcsim.workload.jobs import Floats, Jobs
 from dcsim.workload.model_runs import SPANS, Modelled, protection
 from dcsim.workload.paths import Filling, cumulative_gpu_s, filling, gpus_by_month, month_starts
@@ -56,7 +57,9 @@ def class_names(loaded: Loaded) -> tuple[str, ...]:
 
 def job_classes(loaded: Loaded) -> tuple[str, ...]:
     """Workload classes of the jobs, in the order stated."""
-    return loaded.scenario.workload.jobs.class_names
+    workload = loaded.scenario.workload
+    stages = [stage.job_class for campaign in workload.campaigns for stage in campaign.stages]
+    return tuple(dict.fromkeys([*workload.jobs.class_names, *(name for name in stages if name is not None)]))
 
 
 def reliability_rows(
@@ -159,7 +162,24 @@ def demand(
         found = _demanded(loaded, stated, capacity_gpus, horizon_s, used)
     else:
         found = _replay(loaded, stated, capacity_gpus, horizon_s)
-    return _with_runs(found, loaded, runs, max(gpus for _, gpus in capacity_gpus), horizon_s, leaf_gpus)
+    largest = max(gpus for _, gpus in capacity_gpus)
+    found = _with_runs(found, loaded, runs, largest, horizon_s, leaf_gpus)
+    campaigns = loaded.scenario.workload.campaigns
+    if not campaigns:
+        return found
+    faults: list[tuple[Place, str]] = [
+        (
+            ("workload", "campaigns", index, "stages", number, "gpus"),
+            f"{stage.gpus} GPUs are more than the {largest} of the largest cluster",
+        )
+        for index, campaign in enumerate(campaigns)
+        for number, stage in enumerate(campaign.stages)
+        if (stage.gpus or 0) > largest
+    ]
+    if faults:
+        raise loaded.faults(faults)
+    jobs = replace(found.jobs, class_names=class_names(loaded))
+    return replace(found, jobs=with_campaigns(jobs, campaigns, horizon_s))
 
 
 def _with_runs(
@@ -183,7 +203,7 @@ def _with_runs(
     run_s = np.array([of.run_s(1 if run.gpus <= leaf_gpus else SPANS) for run, of in zip(stated, runs, strict=True)])
     submit_s = np.array([run.submit_day * SECONDS_PER_DAY for run in stated])
     first = int(jobs.job_id.max(initial=0)) + 1
-    classes, known = len(jobs.class_names), jobs.tenant_index
+    classes, known = len(job_classes(loaded)), jobs.tenant_index
     merged = Jobs(
         job_id=np.concatenate([jobs.job_id, np.arange(first, first + len(runs))]),
         submit_s=np.concatenate([jobs.submit_s, submit_s]),

@@ -1,5 +1,6 @@
 """Jobs as columns: what a trace reader or a generator hands to the simulator."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ class Jobs:
     limit_s : ndarray, shape (n,)
         The user's estimate, which reservations believe; at least ``run_s``. [s]
     gpus : ndarray of int, shape (n,)
-        GPUs asked for, at least 1.
+        GPUs asked for; 0 for work that runs elsewhere and takes none.
     class_index : ndarray of int, shape (n,)
         Index into ``class_names``.
     class_names : tuple of str
@@ -38,6 +39,8 @@ class Jobs:
         Higher goes first, where a policy asks; all alike if absent.
     release_s : ndarray, shape (n,), optional
         Earliest start, at or after the submission, which it is if absent. [s]
+    parents : mapping of int to tuple of int, optional
+        By row: the rows that must end before it can queue.
     """
 
     job_id: Ints
@@ -51,6 +54,7 @@ class Jobs:
     tenants: tuple[str, ...] = ("",)
     priority: Ints | None = None
     release_s: Floats | None = None
+    parents: Mapping[int, tuple[int, ...]] | None = None
 
     def __len__(self) -> int:
         """Count the jobs."""
@@ -69,4 +73,12 @@ class Jobs:
             "priority": None if self.priority is None else self.priority[keep],
             "release_s": None if self.release_s is None else self.release_s[keep],
         }
+        if self.parents:
+            rows = np.arange(len(self))[keep]
+            place = {int(row): k for k, row in enumerate(rows)}
+            columns["parents"] = {
+                place[child]: tuple(place[one] for one in of if one in place)
+                for child, of in self.parents.items()
+                if child in place
+            }
         return replace(self, **columns)

@@ -130,14 +130,16 @@ def replayed(
     # One column at a time, so that a trace of millions of rows is in memory once.
     submit_s = np.concatenate(parts.pop("submit_s"))
     order = np.argsort(submit_s, kind="stable")
+    columns = {name: np.concatenate(parts.pop(name))[order] for name in list(parts)}
     jobs = Jobs(
+        job_id=columns["job_id"],
         submit_s=submit_s[order],
-        **{
-            name: np.concatenate(parts.pop(name))[order]
-            for name in ("job_id", "run_s", "limit_s", "gpus", "tenant_index")
-        },
+        run_s=columns["run_s"],
+        limit_s=columns["limit_s"],
+        gpus=columns["gpus"],
         class_index=np.zeros(len(order), dtype=np.int64),
         class_names=(job_class,),
+        tenant_index=columns["tenant_index"],
         tenants=tuple(tenants),
     )
     return jobs, report
