@@ -12,6 +12,7 @@ from dcsim.model.tree import Place
 from dcsim.model.workload import Demanded, Synthetic
 from dcsim.physics.fabric import FABRICS
 from dcsim.registry import lookup, unknown
+from dcsim.sim.placement import STRATEGIES
 from dcsim.sim.policies import POLICIES
 from dcsim.workload.demand import ARRIVALS
 
@@ -49,6 +50,7 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
     yield ("facility", "fabric", "switch"), partial(catalog.part, "switches", fabric.switch)
     yield ("facility", "fabric", "optic"), partial(catalog.part, "optics", fabric.optic)
     yield ("workload", "policy"), partial(lookup, POLICIES, workload.policy, "scheduling policy")
+    yield ("workload", "placement"), partial(lookup, STRATEGIES, workload.placement, "placement strategy")
     if workload.reliability is not None:
         source = workload.reliability.source
         yield ("workload", "reliability", "source"), partial(catalog.part, "reliability", source)

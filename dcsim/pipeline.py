@@ -25,6 +25,7 @@ from dcsim.sim.engine import (
     ClusterSpec,
     Maintenance,
     Mode,
+    PowerLimit,
     Reliability,
     Shutdown,
     SimResult,
@@ -32,7 +33,7 @@ from dcsim.sim.engine import (
     Uplinks,
     simulate,
 )
-from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, w_from_mw
 from dcsim.workload.deferral import release_s
 from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
 from dcsim.workload.jobs import Jobs
@@ -173,7 +174,10 @@ def _filling(ready: Prepared) -> dict[str, Any] | None:
     path = ready.demand.filling
     if path is None:
         return None
-    return path.findings([(phase.energised, phase.name, phase.binding) for phase in ready.facility.phases])
+    facility = ready.facility
+    return path.findings(
+        [(of.energised, of.name, of.binding, of.added * facility.gpus_per_server) for of in facility.phases]
+    )
 
 
 def _notes(ready: Prepared) -> list[str]:
@@ -201,6 +205,7 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         nodes_per_leaf=facility.nodes_per_leaf,
         nodes_per_rack=facility.nodes_per_rack,
         phases=tuple((phase.capacity.start_s, phase.added) for phase in facility.phases),
+        placement=scenario.workload.placement,
     )
     return simulate(
         cluster,
@@ -214,6 +219,7 @@ def _simulate(ready: Prepared, progress: Progress) -> SimResult:
         tenancy=_tenancy(ready),
         shutdown=_shutdown(ready),
         maintenance=_maintenance(ready),
+        power=_power(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
 
@@ -250,6 +256,24 @@ def _deferred(ready: Prepared) -> Jobs:
             max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,
         ),
     )
+
+
+def _power(ready: Prepared) -> PowerLimit | None:
+    """What each job draws above idle where it lands best, and the limit on all of them.
+
+    Raises
+    ------
+    InputError
+        If a job alone is above the limit.
+    """
+    limit_mw, services, jobs = ready.loaded.scenario.workload.power_limit_mw, ready.facility.services, ready.demand.jobs
+    if limit_mw is None:
+        return None
+    of_class = services.gpu_power_w[:, 1] - services.idle_gpu_power_w
+    try:
+        return PowerLimit(of_class[jobs.class_index] * jobs.gpus, w_from_mw(limit_mw))
+    except RangeError as error:
+        raise ready.loaded.fault(("workload", "power_limit_mw"), str(error)) from None
 
 
 def _maintenance(ready: Prepared) -> Maintenance | None:

@@ -59,10 +59,14 @@ def test_times_in_which_demand_is_above_what_stands():
     of = Filling(months, gpus, capacity)
     assert of.full_spans() == [(1, 3), (5, 6), (11, None)]
     assert of.full_for_good == 11
-    phases = [(START, "one", "utility MW"), (datetime.date(2027, 7, 1), "two", "rack slots")]
+    phases = [(START, "one", "utility MW", 2), (datetime.date(2027, 7, 1), "two", "rack slots", 6)]
     found = of.findings(phases)["full"]
     assert [one["binding"] for one in found] == ["utility MW", "utility MW", "rack slots"]
     assert found[-1]["until"] is None
+    more = of.findings(phases)["one_more_phase"]
+    assert more == {"energised": "2027-12-01", "gpus": 6, "full_again": None}
+    rising = Filling(months, np.arange(12.0), np.full(12, 4.0)).findings(phases)["one_more_phase"]
+    assert rising == {"energised": "2027-06-01", "gpus": 6, "full_again": "2027-12-01"}
     assert Filling(months, gpus * 0, capacity).full_for_good is None
 
 

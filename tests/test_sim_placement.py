@@ -1,10 +1,14 @@
 """Placement against a plain list of free GPUs by node."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.sim.placement import Placement, lowest_bits
+from dcsim.errors import UnknownNameError
+from dcsim.sim.engine import ClusterSpec, simulate
+from dcsim.sim.placement import STRATEGIES, Placement, lowest_bits
+from dcsim.workload.jobs import Jobs
 
 GPUS_PER_NODE = 4
 MOVES = ["gang", "share", "give", "down", "up"]
@@ -138,3 +142,54 @@ def test_a_node_in_use_cannot_leave():
     node = nodes.take_share(0, 1)
     with pytest.raises(ValueError, match="only a free node can leave"):
         nodes.remove_node(node)
+
+
+def spans(strategy, *takes):
+    """Leaves that each gang of so many nodes spans, on 4 empty leaves of 4 nodes, and the placement."""
+    placement = Placement(8, 4, 2, strategy)
+    for node in range(16):
+        placement.add_node(node)
+    return [len(placement.take_gang(job, n)) for job, n in enumerate(takes)], placement
+
+
+def test_each_strategy_chooses_its_own_nodes():
+    assert spans("topology", 1, 4, 3)[0] == [1, 1, 1]
+    assert spans("packed", 1, 4, 3)[0] == [1, 2, 1]
+    assert spans("spread", 4, 3)[0] == [4, 3]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_takes_what_it_was_asked_for_and_gives_it_back(strategy):
+    _, placement = spans(strategy)
+    gangs = {job: placement.take_gang(job, n) for job, n in enumerate((3, 5, 1, 6))}
+    assert placement.free_nodes == 1
+    assert placement.held_gpus == 8 * 15
+    shares = [placement.take_share(10 + k, 2) for k in range(4)]
+    assert set(shares) == {shares[0]}
+    for job, gang in gangs.items():
+        placement.return_gang(job, gang)
+    assert placement.free_nodes == 15
+    assert placement.free_gpus == 8 * 15
+
+
+def test_spread_opens_nodes_for_shares_and_topology_fills_them():
+    _, wide = spans("spread")
+    _, tight = spans("topology")
+    assert len({wide.take_share(job, 1) for job in range(8)}) == 8
+    assert len({tight.take_share(job, 1) for job in range(8)}) == 1
+
+
+def test_spread_costs_a_job_that_leaves_slow_down():
+    rates = np.array([[1.0, 1.0, 0.8, 0.7, 0.6]])
+    one = np.array([0])
+    jobs = Jobs(one, 0.0 * one, 100.0 + one, 100.0 + one, 32 + one, one, ("training",))
+    ends = {
+        strategy: simulate(ClusterSpec(8, 4, 2, ((0.0, 16),), strategy), jobs, rates, horizon_s=np.inf, seed=0).end_s[0]
+        for strategy in STRATEGIES
+    }
+    assert ends == {"topology": 100.0, "packed": 100.0, "spread": pytest.approx(100.0 / 0.6)}
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'packed'"):
+        Placement(8, 4, 2, "pakced")

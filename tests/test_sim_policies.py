@@ -13,7 +13,7 @@ from plans import small
 from dcsim import pipeline, runs
 from dcsim.columns import SCHEDULE
 from dcsim.errors import CapacityError, InputError, RangeError, UsageError
-from dcsim.sim.engine import ClusterSpec, Reliability, Shutdown, Tenancy, simulate
+from dcsim.sim.engine import ClusterSpec, PowerLimit, Reliability, Shutdown, Tenancy, simulate
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import STOP_REASONS
 from dcsim.study import cli
@@ -319,3 +319,43 @@ def test_a_plan_switches_idle_nodes_off(tmp_path):
 def test_times_of_switching_are_finite(times):
     with pytest.raises(RangeError, match="give a finite time"):
         Shutdown(*times)
+
+
+def limited(of, watts, limit_w):
+    cluster = ClusterSpec(1, 32, 32, ((0.0, 32),))
+    power = PowerLimit(watts * of.gpus, limit_w)
+    return simulate(cluster, of, ONE_RATE, policy="power_aware", horizon_s=np.inf, seed=0, power=power)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_limit_on_power_is_never_exceeded_and_everybody_ends(seed):
+    of = mix(seed)
+    result = limited(of, 100.0, 2000.0)
+    assert np.isfinite(result.end_s).all()
+    assert 100 * result.gpus_allocated().values.max() <= 2000
+    assert result.first_start_s.mean() > starts(of, "easy").mean()
+
+
+def test_a_limit_that_never_binds_is_easy():
+    of = mix(9)
+    np.testing.assert_array_equal(limited(of, 100.0, 3200.0).first_start_s, starts(of, "easy"))
+
+
+def test_who_waits_for_power_is_not_passed():
+    of = jobs((0, 100, 100, 2), (1, 100, 100, 8), (2, 10, 10, 1))
+    assert limited(of, 1.0, 8.0).first_start_s.tolist() == [0.0, 100.0, 200.0]
+
+
+def test_a_job_above_the_limit_alone_is_refused():
+    with pytest.raises(RangeError, match="more than the limit"):
+        limited(mix(1), 1000.0, 8000.0)
+
+
+def test_a_plan_under_a_limit_peaks_lower(tmp_path):
+    limit = ("workload.policy=power_aware", "workload.power_limit_mw=0.25")
+    free, kept = (runs.read(pipeline.run(small(*sets), tmp_path / str(len(sets)))) for sets in ((), limit))
+    assert kept.kpis["peak_facility_power_mw"]["value"] < free.kpis["peak_facility_power_mw"]["value"]
+    with pytest.raises(InputError, match="go together"):
+        small("workload.power_limit_mw=1.0")
+    with pytest.raises(InputError, match="more than the limit"):
+        pipeline.run(small("workload.policy=power_aware", "workload.power_limit_mw=0.001"), tmp_path)

@@ -212,10 +212,20 @@ class Workload(Stated):
     maintenance: Maintenance | None = Field(default=None, description="planned work on nodes; none if absent")
     deferral: Deferral | None = Field(default=None, description="jobs that wait for better hours; none if absent")
     shutdown: Shutdown = Field(default=Shutdown(), description="times of switching nodes off, for easy_shutdown")
+    power_limit_mw: Positive | None = Field(
+        default=None, description="most that running jobs may draw above idle, for the policy power_aware"
+    )
+    placement: Name = Field(default="topology", description="how nodes are chosen: topology, packed or spread")
     tenants: dict[Text, Tenant] = Field(
         default_factory=dict, description="shares and quotas of a trace's tenants, for the policy fair_share"
     )
     reliability: Reliability | None = Field(default=Reliability(), description="null: nodes never fail")
+
+    @model_validator(mode="after")
+    def _a_limit_has_a_policy(self) -> Self:
+        if (self.power_limit_mw is not None) != (self.policy == "power_aware"):
+            raise ValueError("power_limit_mw and policy power_aware go together; state both or neither")
+        return self
 
     @model_validator(mode="after")
     def _runs_have_names_of_their_own(self) -> Self:

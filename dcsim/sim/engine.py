@@ -25,6 +25,7 @@ __all__ = [
     "ClusterSpec",
     "Maintenance",
     "Mode",
+    "PowerLimit",
     "Reliability",
     "Shutdown",
     "SimResult",
@@ -32,6 +33,38 @@ __all__ = [
     "Uplinks",
     "simulate",
 ]
+
+
+@dataclass(frozen=True)
+class PowerLimit:
+    """Power of jobs, and the most that running ones may draw together.
+
+    Parameters
+    ----------
+    job_w : ndarray, shape (n_jobs,)
+        Power that each adds while it runs. [W]
+    limit_w : float
+        [W]
+
+    Raises
+    ------
+    RangeError
+        If a power is negative, or a job alone is above the limit.
+    """
+
+    job_w: Floats
+    limit_w: float
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if np.any(self.job_w < 0):
+            raise RangeError("the power of a job is at least 0")
+        if np.any(self.job_w > self.limit_w):
+            worst = int(np.argmax(self.job_w))
+            raise RangeError(
+                f"row {worst} alone draws {self.job_w[worst]:,.0f} W, more than the limit of {self.limit_w:,.0f} W on "
+                f"all running jobs; so do {np.count_nonzero(self.job_w > self.limit_w)} jobs"
+            )
 
 
 @dataclass(frozen=True)
@@ -68,6 +101,8 @@ class ClusterSpec:
     ----------
     gpus_per_node, nodes_per_leaf, nodes_per_rack : int
         Node ``k`` is in leaf ``k // nodes_per_leaf``; racks do not cross leaves.
+    placement : str
+        How nodes are chosen: key of :data:`dcsim.sim.placement.STRATEGIES`.
     phases : tuple of (float, int)
         When how many nodes are energised, in order of time, the first at 0 or later. [s, node]
 
@@ -81,6 +116,7 @@ class ClusterSpec:
     nodes_per_leaf: int
     nodes_per_rack: int
     phases: tuple[tuple[float, int], ...]
+    placement: str = "topology"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -126,6 +162,7 @@ def simulate(
     tenancy: Tenancy | None = None,
     shutdown: Shutdown | None = None,
     maintenance: Maintenance | None = None,
+    power: PowerLimit | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster* from time 0 to the horizon.
@@ -156,6 +193,8 @@ def simulate(
         Times of switching nodes off and starting them, for policies that do; no time if None.
     maintenance : Maintenance or None
         Planned work on nodes; a horizon that is infinite has none.
+    power : PowerLimit or None
+        Limit on the power of running jobs, for policies that look at it.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -179,7 +218,7 @@ def simulate(
     dispatcher = Dispatcher(
         env,
         jobs,
-        Placement(cluster.gpus_per_node, cluster.nodes_per_leaf, cluster.nodes_per_rack),
+        Placement(cluster.gpus_per_node, cluster.nodes_per_leaf, cluster.nodes_per_rack, cluster.placement),
         chosen_policy,
         work_rate,
         gpus_per_node=cluster.gpus_per_node,
@@ -191,6 +230,8 @@ def simulate(
         seed=seed,
         progress=progress,
     )
+    if power is not None:
+        dispatcher.notes.update(job_w=power.job_w, limit_w=power.limit_w)
     if tenancy is not None:
         dispatcher.notes.update(share=tenancy.share, quota=tenancy.quota_gpus)
     for time_s, n_nodes in cluster.phases:

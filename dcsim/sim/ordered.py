@@ -61,6 +61,41 @@ def in_order(cluster: Cluster, now_s: float, order: Iterable[int]) -> int:
     return head
 
 
+def power_aware(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
+    """EASY, and no job starts that would lift the power of running jobs above a limit.
+
+    Who is first in line and kept by the limit waits for power, and nobody passes; a later job that fits beside the
+    first in line's nodes, but not under the limit, is passed over. ``notes`` hold ``job_w``, the power of each job, and
+    ``limit_w``; without them there is no limit. [W]
+    """
+    queue, placement, reservations, notes = cluster.queue, cluster.placement, cluster.reservations, cluster.notes
+    job_w, limit_w = notes.get("job_w"), notes.get("limit_w", inf)
+    running_w = 0.0 if job_w is None else float(sum(job_w[job] for job in cluster.running))
+    head, window_s = -1, 0.0
+    for job in sorted(queue.members):
+        size, more_w = queue.size_of[job], 0.0 if job_w is None else float(job_w[job])
+        allowed, room = running_w + more_w <= limit_w, fits(placement, size)
+        if head < 0:
+            if not room:
+                head = job
+                if not (placement.free_nodes or placement.share_levels):
+                    return
+                reservations.invalidate()
+                reservations.reserve(job, size.nodes, placement.free_nodes, now_s)
+                window_s = reservations.shadow_s - now_s + ROUNDING_S
+                continue
+            if not allowed:
+                return
+        elif not room or not allowed:
+            continue
+        elif queue.limit_s[job] > window_s:
+            if size.nodes > reservations.extra_nodes:
+                continue
+            reservations.extra_nodes -= size.nodes
+        cluster.start(job, now_s)
+        running_w += more_w
+
+
 def priority(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
     """Higher priorities first, equal ones by submission, with backfill; they preempt lower ones where that makes room.
 

@@ -5,6 +5,15 @@ one holds a *share* of one node. Every choice is the best fit, and the lowest nu
 give equal placements.
 """
 
+from dcsim.registry import lookup
+
+STRATEGIES = {
+    "topology": "one leaf where one can hold the job, else the fewest leaves; shares on the fullest node that suffices",
+    "packed": "the free nodes of the lowest numbers, whatever leaves they are on; shares as above",
+    "spread": "a node from each leaf in turn, those with most free first; shares on the emptiest node",
+}
+"""Ways to choose nodes, and what each means."""
+
 Gang = tuple[tuple[int, int], ...]
 """Whole nodes: (leaf, bitset of nodes inside that leaf) by leaf, each leaf once."""
 
@@ -32,6 +41,8 @@ class Placement:
         Nodes under a leaf switch.
     nodes_per_rack : int
         Nodes in a rack; racks do not cross leaves.
+    strategy : str
+        Key of ``STRATEGIES``.
 
     Attributes
     ----------
@@ -52,11 +63,16 @@ class Placement:
         "_nodes_with",
         "_rack_masks",
         "_sharers",
+        "_strategy",
         "free_nodes",
         "share_levels",
     )
 
-    def __init__(self, gpus_per_node: int, nodes_per_leaf: int, nodes_per_rack: int) -> None:
+    def __init__(
+        self, gpus_per_node: int, nodes_per_leaf: int, nodes_per_rack: int, strategy: str = "topology"
+    ) -> None:
+        lookup(STRATEGIES, strategy, "placement strategy")
+        self._strategy = strategy
         self.free_nodes = 0
         self.share_levels = 0
         self._gpus_per_node = gpus_per_node
@@ -117,6 +133,10 @@ class Placement:
         One leaf where one can hold them all: the one with the fewest free nodes that suffice. Else the leaves with the
         most free nodes first, which is the fewest leaves possible, and the rest by best fit.
         """
+        if self._strategy == "packed":
+            return self.take_nodes(job, lowest_bits(self.free_mask, n_nodes))
+        if self._strategy == "spread":
+            return self.take_nodes(job, self._scattered(n_nodes))
         gang = []
         wanted = n_nodes
         while wanted:
@@ -171,6 +191,8 @@ class Placement:
         The shared node with the fewest free GPUs that suffice; a free node is opened only where none suffices.
         """
         enough = self.share_levels >> gpus
+        if self._strategy == "spread":
+            enough = 0 if self.free_nodes else 1 << enough.bit_length() - 1
         if enough:
             free = gpus + (enough & -enough).bit_length() - 1
             nodes = self._nodes_with[free]
@@ -194,6 +216,25 @@ class Placement:
         leaf, place = divmod(node, self._nodes_per_leaf)
         self._set_free(leaf, self._free_masks[leaf] | 1 << place)
         self.free_nodes += 1
+
+    def _scattered(self, n_nodes: int) -> int:
+        """Nodes of a job, one from each leaf in turn, those with most free first, as one bitset."""
+        left = sorted(
+            ((mask.bit_count(), -leaf, mask) for leaf, mask in enumerate(self._free_masks) if mask), reverse=True
+        )
+        chosen = 0
+        while n_nodes:
+            again = []
+            for count, leaf, mask in left:
+                if not n_nodes:
+                    break
+                low = mask & -mask
+                chosen |= low << -leaf * self._nodes_per_leaf
+                n_nodes -= 1
+                if count > 1:
+                    again.append((count - 1, leaf, mask ^ low))
+            left = sorted(again, reverse=True)
+        return chosen
 
     def _open_node(self) -> int:
         some = self._free_counts >> 1

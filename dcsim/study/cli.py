@@ -221,6 +221,11 @@ def summary(result: runs.Run) -> list[str]:
         for one in path["full"]:
             end = "" if one["until"] is None else f" until {one['until']}"
             lines.append(f"demand is above what is energised from {one['from']}{end}: {one['binding']} binds")
+        if (more := path["one_more_phase"]) is not None:
+            again = "to the end of the plan" if more["full_again"] is None else f"until {more['full_again']}"
+            lines.append(
+                f"another phase of {more['gpus']:,} GPUs, energised {more['energised']}, would carry it {again}"
+            )
     lines.append("")
     for name, kpi in result.kpis.items():
         value = "-" if kpi["value"] is None else _number(kpi["value"])

@@ -83,13 +83,13 @@ class Filling:
         spans = self.full_spans()
         return spans[-1][0] if spans and spans[-1][1] is None else None
 
-    def findings(self, phases: list[tuple[datetime.date, str, str]]) -> dict[str, Any]:
+    def findings(self, phases: list[tuple[datetime.date, str, str, int]]) -> dict[str, Any]:
         """What the report says: the path, and when demand is above what stands, with the limit that binds then.
 
         Parameters
         ----------
-        phases : list of (date, str, str)
-            When each phase is energised, its name, and the limit that binds in it.
+        phases : list of (date, str, str, int)
+            When each phase is energised, its name, the limit that binds in it, and the GPUs that it adds.
         """
         full = []
         for start, end in self.full_spans():
@@ -107,6 +107,20 @@ class Filling:
             "gpus": self.gpus.tolist(),
             "capacity": self.capacity.tolist(),
             "full": full,
+            "one_more_phase": self._one_more(phases),
+        }
+
+    def _one_more(self, phases: list[tuple[datetime.date, str, str, int]]) -> dict[str, Any] | None:
+        """What another phase of the size of the last would do, energised when demand gets above capacity for good."""
+        at = self.full_for_good
+        if at is None:
+            return None
+        later = Filling(self.months[at:], self.gpus[at:], self.capacity[at:] + phases[-1][3]).full_spans()
+        again = later[0][0] if later else None
+        return {
+            "energised": self.months[at].isoformat(),
+            "gpus": phases[-1][3],
+            "full_again": None if again is None else self.months[at + again].isoformat(),
         }
 
 
