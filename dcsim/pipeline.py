@@ -1,7 +1,6 @@
 """The straight line: scenario -> build -> simulate -> account -> cost -> kpis -> run folder, one call a step."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,50 +8,20 @@ import numpy as np
 import pandas as pd
 
 from dcsim import headroom, runs
-from dcsim.build import SWITCHING, Facility, build
-from dcsim.catalog.gpu_profile import Machine
+from dcsim.build import build
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, it_peak_frac, job_table
-from dcsim.errors import RangeError, UnknownNameError
+from dcsim.errors import UnknownNameError
 from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
-from dcsim.finance.tariff import Tariff, energy_usd_per_kwh
+from dcsim.finance.tariff import Tariff
 from dcsim.kpi import Results, kpis
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
-from dcsim.registry import unknown
-from dcsim.sim.engine import (
-    ClusterSpec,
-    Maintenance,
-    Mode,
-    PowerLimit,
-    Reliability,
-    Shutdown,
-    SimResult,
-    Tenancy,
-    Uplinks,
-    simulate,
-)
-from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, w_from_mw
-from dcsim.workload.deferral import release_s
-from dcsim.workload.demand import Demand, demand, job_classes, reliability_rows
-from dcsim.workload.jobs import Jobs
+from dcsim.operate import Prepared, Progress, simulated
+from dcsim.sim.engine import Mode, Reliability
+from dcsim.workload.demand import demand, job_classes, reliability_rows
 from dcsim.workload.model_runs import machine_of, modelled_runs
-
-Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that can be refused before the first event."""
-
-    loaded: Loaded
-    used: Assumptions
-    machine: Machine
-    facility: Facility
-    tariff: Tariff
-    demand: Demand
-    reliability: Reliability | None
 
 
 def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
@@ -193,149 +162,9 @@ def _notes(ready: Prepared) -> list[str]:
 
 def _operate(ready: Prepared, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Simulate the jobs and account for their power: interval table and job table."""
-    result = _simulate(ready, progress)
+    result = simulated(ready, progress)
     progress("account", 0.8)
     return account(ready.facility, result), job_table(ready.facility, ready.demand, result)
-
-
-def _simulate(ready: Prepared, progress: Progress) -> SimResult:
-    scenario, facility = ready.loaded.scenario, ready.facility
-    cluster = ClusterSpec(
-        gpus_per_node=facility.gpus_per_server,
-        nodes_per_leaf=facility.nodes_per_leaf,
-        nodes_per_rack=facility.nodes_per_rack,
-        phases=tuple((phase.capacity.start_s, phase.added) for phase in facility.phases),
-        placement=scenario.workload.placement,
-    )
-    return simulate(
-        cluster,
-        _deferred(ready),
-        facility.services.work_rate,
-        policy=scenario.workload.policy,
-        horizon_s=facility.horizon_s,
-        seed=scenario.plan.seed,
-        reliability=ready.reliability,
-        uplinks=_uplinks(facility, scenario.facility.fabric.oversubscription),
-        tenancy=_tenancy(ready),
-        shutdown=_shutdown(ready),
-        maintenance=_maintenance(ready),
-        power=_power(ready),
-        progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
-    )
-
-
-def _deferred(ready: Prepared) -> Jobs:
-    """Jobs with the earliest start of each, where some may wait for better hours.
-
-    Raises
-    ------
-    InputError
-        If a class that may wait is none of the jobs'.
-    """
-    stated, jobs, facility = ready.loaded.scenario.workload.deferral, ready.demand.jobs, ready.facility
-    if stated is None:
-        return jobs
-    for index, name in enumerate(stated.classes):
-        if name not in jobs.class_names:
-            message = unknown(name, jobs.class_names, "class of the jobs")
-            raise ready.loaded.fault(("workload", "deferral", "classes", index), message)
-    if stated.signal == "carbon":
-        signal = facility.carbon[facility.climate.month - 1, facility.climate.hour]
-    else:
-        start = np.datetime64(ready.loaded.scenario.plan.start, "s")
-        when = pd.DatetimeIndex(start + facility.edges_s[:-1].astype("timedelta64[s]"))
-        signal = energy_usd_per_kwh(ready.tariff, when)
-    chosen = np.isin(jobs.class_index, [jobs.class_names.index(name) for name in stated.classes])
-    return replace(
-        jobs,
-        release_s=release_s(
-            jobs,
-            chosen,
-            signal,
-            step_s=float(facility.interval_s),
-            max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,
-        ),
-    )
-
-
-def _power(ready: Prepared) -> PowerLimit | None:
-    """What each job draws above idle where it lands best, and the limit on all of them.
-
-    Raises
-    ------
-    InputError
-        If a job alone is above the limit.
-    """
-    limit_mw, services, jobs = ready.loaded.scenario.workload.power_limit_mw, ready.facility.services, ready.demand.jobs
-    if limit_mw is None:
-        return None
-    of_class = services.gpu_power_w[:, 1] - services.idle_gpu_power_w
-    try:
-        return PowerLimit(of_class[jobs.class_index] * jobs.gpus, w_from_mw(limit_mw))
-    except RangeError as error:
-        raise ready.loaded.fault(("workload", "power_limit_mw"), str(error)) from None
-
-
-def _maintenance(ready: Prepared) -> Maintenance | None:
-    """Planned work on nodes, where the scenario states it.
-
-    Raises
-    ------
-    InputError
-        If a round is not over when the next begins.
-    """
-    stated = ready.loaded.scenario.workload.maintenance
-    if stated is None:
-        return None
-    try:
-        return Maintenance(
-            stated.first_day * SECONDS_PER_DAY,
-            stated.every_days * SECONDS_PER_DAY,
-            stated.duration_h * SECONDS_PER_HOUR,
-            stated.share_at_once,
-        )
-    except RangeError as error:
-        raise ready.loaded.fault(("workload", "maintenance"), str(error)) from None
-
-
-def _shutdown(ready: Prepared) -> Shutdown | None:
-    """Times of switching nodes off, for a policy that does."""
-    workload, used = ready.loaded.scenario.workload, ready.used
-    if workload.policy not in SWITCHING:
-        return None
-    stated = workload.shutdown
-    server = used.catalog.resolve("servers", ready.loaded.scenario.facility.server)
-    boot_s = used.use("idle nodes", "servers", server, "boot_s") if stated.boot_s is None else stated.boot_s
-    return Shutdown(stated.idle_s, stated.off_s, boot_s)
-
-
-def _tenancy(ready: Prepared) -> Tenancy | None:
-    """Shares and quotas of the jobs' tenants; None where none are stated.
-
-    Raises
-    ------
-    InputError
-        If no job is of a tenant that is stated.
-    """
-    stated, tenants = ready.loaded.scenario.workload.tenants, ready.demand.jobs.tenants
-    if not stated:
-        return None
-    share, quota = np.ones(len(tenants)), np.full(len(tenants), np.inf)
-    for name, of in stated.items():
-        if name not in tenants:
-            message = unknown(name, tenants, "tenant of the jobs")
-            raise ready.loaded.fault(("workload", "tenants", name), message)
-        share[tenants.index(name)] = of.share
-        quota[tenants.index(name)] = np.inf if of.quota_gpus is None else of.quota_gpus
-    return Tenancy(share, quota)
-
-
-def _uplinks(facility: Facility, oversubscription: float) -> Uplinks | None:
-    """What jobs over several leaves share; nothing where leaves have as much bandwidth up as down."""
-    if oversubscription == 1:
-        return None
-    wait_frac = np.nan_to_num(facility.services.stall_frac)
-    return Uplinks(facility.nodes_per_leaf / oversubscription, wait_frac)
 
 
 def _catalog(loaded: Loaded) -> Catalog:

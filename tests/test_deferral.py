@@ -10,6 +10,7 @@ from plans import small
 
 from dcsim import pipeline, runs
 from dcsim.errors import InputError, RangeError
+from dcsim.operate import deferred
 from dcsim.sim.engine import ClusterSpec, simulate
 from dcsim.workload.deferral import release_s
 from dcsim.workload.jobs import Jobs
@@ -98,7 +99,7 @@ def test_a_plan_is_cleaner_or_cheaper_for_the_same_work(signal, figure, tmp_path
 def test_an_unknown_class_is_named():
     stated = "workload.deferral={signal: carbon, classes: [fine_tunning]}"
     with pytest.raises(InputError, match="is not a known class of the jobs"):
-        pipeline._deferred(pipeline.prepare(small(stated)))
+        deferred(pipeline.prepare(small(stated)))
 
 
 def test_a_delay_below_nothing_is_refused():

@@ -43,6 +43,7 @@ STEP = {
     "phases": "build",
     "headroom": "kpi",
     "names": "pipeline",
+    "operate": "pipeline",
 }
 
 HEAVY = {

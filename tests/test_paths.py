@@ -12,7 +12,7 @@ from plans import small
 from dcsim import pipeline, runs
 from dcsim.errors import InputError
 from dcsim.model.workload import DemandPath, DemandStep
-from dcsim.study.cli import summary
+from dcsim.study.summary import summary
 from dcsim.workload.paths import Filling, cumulative_gpu_s, filling, gpus_by_month, month_starts
 
 START = datetime.date(2027, 1, 1)

@@ -17,6 +17,7 @@ from dcsim.errors import CapacityError
 from dcsim.finance import cashflow
 from dcsim.finance.ledger import month_numbers
 from dcsim.kpi import KPIS
+from dcsim.operate import simulated
 
 PARTS = {
     "it_power_w": ("job_power_w", "idle_power_w", "fabric_power_w", "support_power_w"),
@@ -164,7 +165,7 @@ def test_assumptions_name_a_known_source(run):
 @pytest.fixture(scope="module")
 def ready():
     prepared = pipeline.prepare(small("facility.phases[0].servers=20", "facility.phases[1].servers=20"))
-    return prepared, pipeline._simulate(prepared, lambda step, done: None)
+    return prepared, simulated(prepared)
 
 
 LOSSES = ("pdu_loss_w", "ups_loss_w", "transformer_loss_w")
@@ -206,7 +207,7 @@ def test_a_constant_item_that_grows_moves_facility_power_by_more(ready, item):
 
 def test_finer_intervals_hold_the_same_energy():
     hourly = pipeline.prepare(small())
-    result = pipeline._simulate(hourly, lambda step, done: None)
+    result = simulated(hourly)
     fine = pipeline.prepare(small("report.interval_s=300"))
     for column in ("job_power_w", "idle_power_w", "gpus_queued"):
         coarse = account(hourly.facility, result)
@@ -301,7 +302,7 @@ def test_pue_falls_as_load_rises(tmp_path):
     pues = []
     for load in (0.2, 0.5, 0.8):
         prepared = pipeline.prepare(small(f"workload.jobs.offered_load_frac={load}"))
-        table = account(prepared.facility, pipeline._simulate(prepared, lambda step, done: None))
+        table = account(prepared.facility, simulated(prepared))
         pues.append(float(table["facility_power_w"].sum() / table["it_power_w"].sum()))
     assert pues == sorted(pues, reverse=True)
 

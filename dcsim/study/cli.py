@@ -24,6 +24,7 @@ from dcsim.study import plant as plants
 from dcsim.study import schedule as schedules
 from dcsim.study import size as sizes
 from dcsim.study.estimate import Figure
+from dcsim.study.summary import number, summary
 from dcsim.units import SECONDS_PER_MINUTE
 from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
@@ -204,43 +205,6 @@ def size(
         click.echo(f"note: {note}")
 
 
-def summary(result: runs.Run) -> list[str]:
-    """Lines that answer first: what binds in each phase, then every key figure with its unit."""
-    lines = [f"{result.scenario['name']}: {result.scenario['description'].strip()}", ""]
-    for phase in result.findings["phases"]:
-        limits = ", ".join(f"{limit['name']} {limit['servers']}" for limit in phase["limits"])
-        lines.append(
-            f"{phase['name']} from {phase['energised']}: {phase['servers']} servers, {phase['gpus']:,} GPUs in all; "
-            f"{phase['binding']} binds (servers in all that each limit allows: {limits})"
-        )
-    left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
-    lines.append(f"left at the peaks, scarcest first: {left}")
-    if (path := result.findings["demand"]) is not None:
-        if not path["full"]:
-            lines.append("demand stays within what is energised")
-        for one in path["full"]:
-            end = "" if one["until"] is None else f" until {one['until']}"
-            lines.append(f"demand is above what is energised from {one['from']}{end}: {one['binding']} binds")
-        if (more := path["one_more_phase"]) is not None:
-            again = "to the end of the plan" if more["full_again"] is None else f"until {more['full_again']}"
-            lines.append(
-                f"another phase of {more['gpus']:,} GPUs, energised {more['energised']}, would carry it {again}"
-            )
-    lines.append("")
-    for name, kpi in result.kpis.items():
-        value = "-" if kpi["value"] is None else _number(kpi["value"])
-        reason = f"  ({kpi['reason']})" if kpi["value"] is None else ""
-        between = f"  {_number(kpi['p10'])} to {_number(kpi['p90'])} (P10 to P90)" if "p10" in kpi else ""
-        lines.append(f"{name:24}{value:>16}  {kpi['unit']}{between}{reason}")
-    lines.extend(["", *(f"note: {note}" for note in result.findings["notes"]), ""])
-    return lines
-
-
-def _number(value: float) -> str:
-    """Four significant digits below 1,000, whole and grouped above."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
 def _common(function: Function) -> Function:
     """Options that every estimate has."""
     for option in (
@@ -334,8 +298,8 @@ def _echo_figures(figures: dict[str, Figure]) -> None:
             click.echo(f"{name:36}{'-':>14}  {figure.unit} ({figure.reason})")
             continue
         sure = figure.p10 == figure.p90
-        ends = ["" if sure or end is None else _number(end) for end in (figure.p10, figure.p90)]
-        click.echo(f"{name:36}{_number(figure.value):>14}{ends[0]:>14}{ends[1]:>14}  {figure.unit}")
+        ends = ["" if sure or end is None else number(end) for end in (figure.p10, figure.p90)]
+        click.echo(f"{name:36}{number(figure.value):>14}{ends[0]:>14}{ends[1]:>14}  {figure.unit}")
 
 
 def _echo_notes(notes: list[str]) -> None:

@@ -22,6 +22,7 @@ from dcsim.catalog.profiles import nearest, profiles
 from dcsim.catalog.weather import weather
 from dcsim.climate import outdoor_year
 from dcsim.energy import account
+from dcsim.operate import simulated
 from dcsim.physics.plans import candidates, search
 from dcsim.physics.psychrometrics import humidity_ratio_from_dew_point, wet_bulb_c
 from dcsim.physics.training import step
@@ -134,7 +135,7 @@ def surf() -> None:
 def accounting() -> None:
     """Ten years at 5 minutes: 1.05 million rows."""
     ready = pipeline.prepare(small("plan.years=10", "report.interval_s=300"))
-    result = pipeline._simulate(ready, lambda step, done: None)
+    result = simulated(ready)
     used, table = cpu_s(lambda: account(ready.facility, result))
     show(f"account, {len(table):,} rows, {len(result.segment_job):,} attempts of jobs", used, "s", 2.0)
 

@@ -1,0 +1,40 @@
+"""What `dcsim run` prints of a run: the answer first, then every key figure."""
+
+from dcsim import runs
+
+
+def summary(result: runs.Run) -> list[str]:
+    """Lines that answer first: what binds in each phase, then every key figure with its unit."""
+    lines = [f"{result.scenario['name']}: {result.scenario['description'].strip()}", ""]
+    for phase in result.findings["phases"]:
+        limits = ", ".join(f"{limit['name']} {limit['servers']}" for limit in phase["limits"])
+        lines.append(
+            f"{phase['name']} from {phase['energised']}: {phase['servers']} servers, {phase['gpus']:,} GPUs in all; "
+            f"{phase['binding']} binds (servers in all that each limit allows: {limits})"
+        )
+    left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
+    lines.append(f"left at the peaks, scarcest first: {left}")
+    if (path := result.findings["demand"]) is not None:
+        if not path["full"]:
+            lines.append("demand stays within what is energised")
+        for one in path["full"]:
+            end = "" if one["until"] is None else f" until {one['until']}"
+            lines.append(f"demand is above what is energised from {one['from']}{end}: {one['binding']} binds")
+        if (more := path["one_more_phase"]) is not None:
+            again = "to the end of the plan" if more["full_again"] is None else f"until {more['full_again']}"
+            lines.append(
+                f"another phase of {more['gpus']:,} GPUs, energised {more['energised']}, would carry it {again}"
+            )
+    lines.append("")
+    for name, kpi in result.kpis.items():
+        value = "-" if kpi["value"] is None else number(kpi["value"])
+        reason = f"  ({kpi['reason']})" if kpi["value"] is None else ""
+        between = f"  {number(kpi['p10'])} to {number(kpi['p90'])} (P10 to P90)" if "p10" in kpi else ""
+        lines.append(f"{name:24}{value:>16}  {kpi['unit']}{between}{reason}")
+    lines.extend(["", *(f"note: {note}" for note in result.findings["notes"]), ""])
+    return lines
+
+
+def number(value: float) -> str:
+    """Four significant digits below 1,000, whole and grouped above."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
