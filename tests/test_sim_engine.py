@@ -12,6 +12,7 @@ from dcsim.sim.engine import ClusterSpec, Reliability, simulate
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, STATUSES, Counters
 from dcsim.sim.seen import Policy
+from dcsim.sim.service import IN_SERVICE
 from dcsim.workload.jobs import Jobs
 
 ONE_SPEED = np.ones((1, 2))
@@ -172,8 +173,8 @@ def test_every_gpu_is_free_held_or_down_at_every_change(policy, monkeypatch):
         nonlocal checked
         for when in ("before", "after"):
             placement = cluster.placement
-            down = sum(up != 1 for up in cluster._up)
-            energised = 8 * len(cluster._up)
+            down = sum(state != IN_SERVICE for state in cluster.service.state)
+            energised = 8 * len(cluster.service.state)
             assert placement.free_gpus + placement.held_gpus + 8 * down == energised
             checked += 1
             if when == "before":

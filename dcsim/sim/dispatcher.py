@@ -22,11 +22,11 @@ from dcsim.rng import stream
 from dcsim.sim.failures import Reliability
 from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
-from dcsim.sim.recorder import BOOTING, COMPLETED, FAILED, HORIZON, OFF, PREEMPTED, SWITCHING_OFF, Recorder
+from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, PREEMPTED, Recorder
 from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy
+from dcsim.sim.service import Service, Shutdown
 from dcsim.sim.sharing import Sharing
-from dcsim.sim.shutdown import Shutdown
 from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Jobs
 
@@ -74,8 +74,8 @@ class Dispatcher:
         Running jobs, as keys, in the order of their starts.
     notes : dict
         What a policy remembers from pass to pass.
-    nodes_changed : int
-        How often nodes were added, failed or came back.
+    service : Service
+        Which nodes are in service.
     interruptions : Counter of str
         How often a job was stopped, by cause.
     recorder : Recorder
@@ -105,25 +105,18 @@ class Dispatcher:
         self.queue = JobQueue(np.maximum(jobs.gpus, 1), jobs.limit_s, gpus_per_node)
         self.placement = placement
         self.reservations = Reservations()
+        self.recorder = Recorder()
+        self.service = Service(placement, self.reservations, self.recorder, shutdown or Shutdown(0.0, 0.0, 0.0))
         self.jobs = jobs
         self.running: dict[int, None] = {}
         self.notes: dict[str, Any] = {}
-        self.nodes_changed = 0
         self.interruptions: Counter[str] = Counter()
-        self.shutdown = shutdown or Shutdown(0.0, 0.0, 0.0)
-        self.asleep = 0
-        self.booting = 0
-        self._off_s: dict[int, float] = {}
-        self._boots: list[tuple[float, int]] = []
-        self._spares: list[int] = []
-        self._n_spares = 0
         # Interruptions that are no hardware's: when, of which job, in which of its attempts.
         self._stops: list[tuple[float, int, float]] = []
         self._interrupting = None
         if reliability is not None and reliability.interruptions_per_job_h > 0:
             self._interrupting = stream(seed, "interruptions")
             self._mean_stop_s = SECONDS_PER_HOUR / reliability.interruptions_per_job_h
-        self.recorder = Recorder()
         self.n_events = 0
         self.n_passes = 0
         self.max_waiting = 0
@@ -155,9 +148,7 @@ class Dispatcher:
         self._foreign_s = inf
         self._wake_s = inf
         self._held_back: list[int] = []
-        self._n_nodes = 0
         self._nodes_per_leaf = nodes_per_leaf
-        self._up = bytearray()
         # By job: the run time, the part still to do, the reload before it, and the attempt in progress. Arrays hold a
         # number in 8 bytes, lists of number objects in 32.
         self._run_s = array("d", jobs.run_s)
@@ -186,8 +177,8 @@ class Dispatcher:
                 due_s = self._wake_s
             if self._stops and self._stops[0][0] < due_s:
                 due_s = self._stops[0][0]
-            if self._boots and self._boots[0][0] < due_s:
-                due_s = self._boots[0][0]
+            if self.service.next_ready_s < due_s:
+                due_s = self.service.next_ready_s
             foreign_due_s = env.peek()
             if due_s < foreign_due_s and due_s < horizon_s:
                 self._advance(due_s)
@@ -202,38 +193,6 @@ class Dispatcher:
     def wake(self, at_s: float) -> None:
         """Have the policy called at *at_s*, even if nothing happens then."""
         self._wake_s = min(self._wake_s, at_s)
-
-    def sleep(self, mask: int, now_s: float) -> None:
-        """Switch off the free nodes of a bitset."""
-        off_s = now_s + self.shutdown.off_s
-        self.asleep |= mask
-        self.nodes_changed += 1
-        self.reservations.invalidate()
-        self.recorder.power_changed(now_s, mask.bit_count(), SWITCHING_OFF)
-        self.recorder.power_changed(off_s, -mask.bit_count(), SWITCHING_OFF)
-        self.recorder.power_changed(off_s, mask.bit_count(), OFF)
-        while mask:
-            node = (mask & -mask).bit_length() - 1
-            mask &= mask - 1
-            self.placement.remove_node(node)
-            self._up[node] = 3
-            self._off_s[node] = off_s
-
-    def boot(self, mask: int, now_s: float) -> None:
-        """Start the nodes of a bitset that are switched off, each once it is off."""
-        self.asleep &= ~mask
-        while mask:
-            node = (mask & -mask).bit_length() - 1
-            mask &= mask - 1
-            from_s = max(now_s, self._off_s.pop(node))
-            ready_s = from_s + self.shutdown.boot_s
-            self.booting += 1
-            heappush(self._boots, (ready_s, node))
-            self.reservations.expect(ready_s, 1)
-            self.recorder.power_changed(from_s, -1, OFF)
-            self.recorder.power_changed(from_s, 1, BOOTING)
-            self.recorder.power_changed(ready_s, -1, BOOTING)
-        self.reservations.invalidate()
 
     def release_s(self, job: int) -> float:
         """When a running job is expected to end, by its limit. [s]"""
@@ -309,22 +268,14 @@ class Dispatcher:
     def add_nodes(self, time_s: float, n_nodes: int, spares: int = 0) -> None:
         """Energise the nodes of a phase that is due now, the last as spares; jobs that waited for its size queue."""
         self._foreign_event(time_s)
-        self.reservations.settle(time_s, n_nodes - spares)
-        first = self._n_nodes
-        for node in range(first, first + n_nodes - spares):
-            self.placement.add_node(node)
-        self._spares += range(first + n_nodes - 1, first + n_nodes - spares - 1, -1)
-        self._n_spares += spares
-        self._n_nodes += n_nodes
-        self._up.extend(b"\1" * (n_nodes - spares) + b"\2" * spares)
-        self.recorder.nodes_added(time_s, n_nodes)
+        self.service.add(time_s, n_nodes, spares)
         held_back, self._held_back = self._held_back, []
         for job in held_back:
             self._enqueue(job)
 
     def in_service(self, node: int) -> bool:
         """Tell whether *node* is energised and not failed."""
-        return node < self._n_nodes and self._up[node] == 1
+        return self.service.is_in(node)
 
     def fail_node(self, node: int, expected_return_s: float, cause: str = "node") -> None:
         """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue.
@@ -336,14 +287,8 @@ class Dispatcher:
         for job in self.placement.jobs_on(node):
             self.interruptions[cause] += 1
             self._fail_job(job, now_s)
-        self.placement.remove_node(node)
-        self._up[node] = 0
-        self.reservations.expect(expected_return_s, 1)
-        self.recorder.node_changed(now_s, node, -1)
-        if self._spares:
-            spare = self._spares.pop()
-            self.placement.add_node(spare)
-            self._up[spare] = 1
+        self.service.take(node, now_s, expected_return_s)
+        self.service.replace()
 
     def take_out(self, node: int, return_s: float) -> None:
         """Take *node*, which must be in service, out of it now; jobs on it write a checkpoint and queue again."""
@@ -352,10 +297,7 @@ class Dispatcher:
         for job in self.placement.jobs_on(node):
             self.interruptions["maintenance"] += 1
             self.preempt(job, now_s)
-        self.placement.remove_node(node)
-        self._up[node] = 0
-        self.reservations.expect(return_s, 1)
-        self.recorder.node_changed(now_s, node, -1)
+        self.service.take(node, now_s, return_s)
 
     def return_node(self, node: int, expected_return_s: float) -> None:
         """Put a repaired *node* back into service now, or aside where spares lack.
@@ -364,14 +306,7 @@ class Dispatcher:
         """
         now_s = self._env.now
         self._foreign_event(now_s)
-        self.reservations.settle(expected_return_s, 1)
-        if len(self._spares) < self._n_spares:
-            self._spares.append(node)
-            self._up[node] = 2
-        else:
-            self.placement.add_node(node)
-            self._up[node] = 1
-        self.recorder.node_changed(now_s, node, +1)
+        self.service.put_back(node, now_s, expected_return_s)
 
     def progress_s(self) -> Floats:
         """Work that each job has done and not lost, as run time at the reference placement, shape (n_jobs,). [s]"""
@@ -386,13 +321,8 @@ class Dispatcher:
         if self._wake_s <= now_s:
             self._wake_s = inf
             changed = True
-        while self._boots and self._boots[0][0] <= now_s:
-            ready_s, node = heappop(self._boots)
-            self.reservations.settle(ready_s, 1)
-            self.placement.add_node(node)
-            self._up[node] = 1
-            self.booting -= 1
-            self.nodes_changed += 1
+        if self.service.next_ready_s <= now_s:
+            self.service.put_started(now_s)
             changed = True
         while self._stops and self._stops[0][0] <= now_s:
             _, job, began_s = heappop(self._stops)
@@ -444,17 +374,15 @@ class Dispatcher:
 
     def _enqueue(self, job: int) -> None:
         """Queue *job*, or hold it back while the nodes energised so far are too few for it."""
-        if self.queue.size_of[job].nodes <= self._n_nodes - self._n_spares:
+        if self.queue.size_of[job].nodes <= self.service.n_usable:
             self.queue.put(job)
         else:
             self._held_back.append(job)
 
     def _foreign_event(self, now_s: float) -> None:
-        """Have the dispatcher make a pass at *now_s* and forget its reservation."""
+        """Have the dispatcher make a pass at *now_s*."""
         self.n_events += 1
-        self.nodes_changed += 1
         self._foreign_s = min(self._foreign_s, now_s)
-        self.reservations.invalidate()
 
     def _complete(self, job: int, now_s: float) -> None:
         self.n_events += 1

@@ -17,8 +17,8 @@ from dcsim.sim.maintenance import Maintenance, rounds
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import Counters, SimResult, result
+from dcsim.sim.service import Shutdown
 from dcsim.sim.sharing import Sharing, Uplinks
-from dcsim.sim.shutdown import Shutdown
 from dcsim.workload.jobs import Floats, Jobs
 
 __all__ = [

@@ -93,8 +93,8 @@ def conservative(cluster: Cluster, now_s: float, newcomers: list[int] | None) ->
     """
     queue, placement, notes = cluster.queue, cluster.placement, cluster.notes
     plan = notes.get("plan")
-    if plan is None or notes["nodes"] != cluster.nodes_changed:
-        plan, notes["nodes"] = _planned_anew(cluster, now_s), cluster.nodes_changed
+    if plan is None or notes["nodes"] != cluster.service.changed:
+        plan, notes["nodes"] = _planned_anew(cluster, now_s), cluster.service.changed
         notes["plan"], again = plan, True
     else:
         plan.advance(now_s)

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from dcsim.sim.placement import Placement
 from dcsim.sim.queue import JobQueue, SizeQueue
 from dcsim.sim.reservations import Reservations
+from dcsim.sim.service import Service
 from dcsim.workload.jobs import Jobs
-
-if TYPE_CHECKING:
-    from dcsim.sim.shutdown import Shutdown
 
 
 class Cluster(Protocol):
@@ -18,12 +16,6 @@ class Cluster(Protocol):
 
     notes: dict[str, Any]
     """What the policy remembers from pass to pass."""
-    nodes_changed: int
-    """How often nodes were added, failed or came back."""
-    booting: int
-    """Nodes that are being started."""
-    asleep: int
-    """Nodes that are switched off or on the way there, as one bitset."""
 
     @property
     def queue(self) -> JobQueue:
@@ -36,6 +28,10 @@ class Cluster(Protocol):
     @property
     def reservations(self) -> Reservations:
         """Expected releases."""
+
+    @property
+    def service(self) -> Service:
+        """Which nodes are in service, and the switches of those that are free."""
 
     @property
     def jobs(self) -> Jobs:
@@ -59,16 +55,6 @@ class Cluster(Protocol):
 
     def preempt(self, job: int, now_s: float) -> None:
         """Stop a running job and queue it again."""
-
-    @property
-    def shutdown(self) -> "Shutdown":
-        """Times of switching nodes off and starting them."""
-
-    def sleep(self, mask: int, now_s: float) -> None:
-        """Switch off the free nodes of a bitset."""
-
-    def boot(self, mask: int, now_s: float) -> None:
-        """Start the nodes of a bitset that are switched off."""
 
     def wake(self, at_s: float) -> None:
         """Have a pass at a time, even if nothing happens then."""
