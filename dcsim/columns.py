@@ -90,6 +90,7 @@ JOBS = (
         "when it could queue: its submission, or the end of what it comes after; null if that did not end",
         True,
     ),
+    Column("deadline_s", "f", "s", "when it should have ended; null if it has no deadline", True),
     Column("start_s", "f", "s", "when it first started; null if it never did", True),
     Column("end_s", "f", "s", "when it completed; null if it did not within the plan", True),
     Column("gpus", "i", "GPU", "GPUs that the job asks for"),

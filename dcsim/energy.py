@@ -15,6 +15,7 @@ from dcsim.sim.recorder import FAILED, OFF, PREEMPTED, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
 from dcsim.units import J_PER_KWH
 from dcsim.workload.demand import Demand
+from dcsim.workload.jobs import Jobs
 
 Floats = NDArray[np.float64]
 
@@ -236,6 +237,7 @@ def job_table(facility: Facility, demand: Demand, result: SimResult) -> pd.DataF
         "job_class": column(names[jobs.class_index], names[skipped.class_index]),
         "submit_s": column(jobs.submit_s, skipped.submit_s),
         "ready_s": column(result.ready_s, skipped.submit_s),
+        "deadline_s": column(_deadline_s(jobs), _deadline_s(skipped)),
         "start_s": column(result.first_start_s, none),
         "end_s": column(result.end_s, none),
         "gpus": column(jobs.gpus, skipped.gpus),
@@ -249,3 +251,10 @@ def job_table(facility: Facility, demand: Demand, result: SimResult) -> pd.DataF
         "status": column(np.array(STATUSES, dtype=object)[result.status], np.full(n_skipped, "skipped", dtype=object)),
     }
     return pd.DataFrame({declared.name: columns[declared.name] for declared in JOBS}, copy=False)
+
+
+def _deadline_s(jobs: Jobs) -> NDArray[np.float64]:
+    """Deadlines, NaN for jobs without one."""
+    if jobs.deadline_s is None:
+        return np.full(len(jobs), np.nan)
+    return np.where(np.isfinite(jobs.deadline_s), jobs.deadline_s, np.nan)

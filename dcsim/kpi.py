@@ -114,6 +114,17 @@ def effective_time_frac(r: Results) -> float:
     return _ratio(float(gpus @ done["useful_s"].to_numpy()), spent, "time of completed jobs")
 
 
+def deadlines_met_frac(r: Results) -> float:
+    """Share of the jobs with a deadline that ended in time."""
+    of = r.jobs[r.jobs["deadline_s"].notna()]
+    if of.empty:
+        raise Undefined("no job has a deadline: state workload.deadlines")
+    # A job that goes on at the end of the plan has not missed a deadline behind it.
+    decided = of["end_s"].notna() | (of["deadline_s"] <= float(r.intervals["duration_s"].sum()))
+    met = of["end_s"] <= of["deadline_s"]
+    return _ratio(float(met.sum()), float(decided.sum()), "jobs whose deadline is met or missed")
+
+
 def pue(r: Results) -> float:
     """Power usage effectiveness."""
     return _ratio(r.energy_j("facility_power_w"), r.energy_j("it_power_w"), "IT energy")
@@ -270,6 +281,9 @@ KPIS: dict[str, Kpi] = {
         effective_time_frac,
         "1",
         "effective training time ratio: lasting work over the time from first start to end, completed jobs by GPU",
+    ),
+    "deadlines_met_frac": Kpi(
+        deadlines_met_frac, "1", "jobs that ended by their deadline over those that did or missed it within the plan"
     ),
     "jobs_unstarted": Kpi(
         lambda r: float((r.jobs["start_s"].isna() & (r.jobs["status"] != "skipped")).sum()),

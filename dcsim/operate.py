@@ -12,6 +12,7 @@ from dcsim.catalog.load import Assumptions
 from dcsim.errors import RangeError
 from dcsim.finance.tariff import Tariff, energy_usd_per_kwh
 from dcsim.model.load import Loaded
+from dcsim.model.tree import Place
 from dcsim.registry import unknown
 from dcsim.sim.engine import (
     ClusterSpec,
@@ -57,7 +58,7 @@ def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> 
     )
     return simulate(
         cluster,
-        deferred(ready),
+        deferred(ready, due(ready)),
         facility.services.work_rate,
         policy=scenario.workload.policy,
         horizon_s=facility.horizon_s,
@@ -72,33 +73,56 @@ def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> 
     )
 
 
-def deferred(ready: Prepared) -> Jobs:
-    """Jobs with the earliest start of each, where some may wait for better hours.
+def due(ready: Prepared) -> Jobs:
+    """Jobs with the deadline of each, where their class has one.
+
+    Raises
+    ------
+    InputError
+        If a class that has one is none of the jobs'.
+    """
+    stated, jobs = ready.loaded.scenario.workload.deadlines, ready.demand.jobs
+    if not stated:
+        return jobs
+    within_s = np.full(len(jobs.class_names), np.inf)
+    for name, hours in stated.items():
+        within_s[_class_index(ready, name, ("workload", "deadlines", name))] = hours * SECONDS_PER_HOUR
+    return replace(jobs, deadline_s=jobs.submit_s + within_s[jobs.class_index])
+
+
+def _class_index(ready: Prepared, name: str, place: Place) -> int:
+    names = ready.demand.jobs.class_names
+    if name not in names:
+        raise ready.loaded.fault(place, unknown(name, names, "class of the jobs"))
+    return names.index(name)
+
+
+def deferred(ready: Prepared, jobs: Jobs) -> Jobs:
+    """*jobs* with the earliest start of each, where some may wait for better hours.
 
     Raises
     ------
     InputError
         If a class that may wait is none of the jobs'.
     """
-    stated, jobs, facility = ready.loaded.scenario.workload.deferral, ready.demand.jobs, ready.facility
+    stated, facility = ready.loaded.scenario.workload.deferral, ready.facility
     if stated is None:
         return jobs
-    for index, name in enumerate(stated.classes):
-        if name not in jobs.class_names:
-            message = unknown(name, jobs.class_names, "class of the jobs")
-            raise ready.loaded.fault(("workload", "deferral", "classes", index), message)
+    may_wait = [
+        _class_index(ready, name, ("workload", "deferral", "classes", index))
+        for index, name in enumerate(stated.classes)
+    ]
     if stated.signal == "carbon":
         signal = facility.carbon[facility.climate.month - 1, facility.climate.hour]
     else:
         start = np.datetime64(ready.loaded.scenario.plan.start, "s")
         when = pd.DatetimeIndex(start + facility.edges_s[:-1].astype("timedelta64[s]"))
         signal = energy_usd_per_kwh(ready.tariff, when)
-    chosen = np.isin(jobs.class_index, [jobs.class_names.index(name) for name in stated.classes])
     return replace(
         jobs,
         release_s=release_s(
             jobs,
-            chosen,
+            np.isin(jobs.class_index, may_wait),
             signal,
             step_s=float(facility.interval_s),
             max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,

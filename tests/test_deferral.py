@@ -99,7 +99,8 @@ def test_a_plan_is_cleaner_or_cheaper_for_the_same_work(signal, figure, tmp_path
 def test_an_unknown_class_is_named():
     stated = "workload.deferral={signal: carbon, classes: [fine_tunning]}"
     with pytest.raises(InputError, match="is not a known class of the jobs"):
-        deferred(pipeline.prepare(small(stated)))
+        ready = pipeline.prepare(small(stated))
+        deferred(ready, ready.demand.jobs)
 
 
 def test_a_delay_below_nothing_is_refused():

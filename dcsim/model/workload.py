@@ -211,6 +211,10 @@ class Workload(Stated):
     policy: Name = Field(default="easy", description="scheduling policy")
     maintenance: Maintenance | None = Field(default=None, description="planned work on nodes; none if absent")
     deferral: Deferral | None = Field(default=None, description="jobs that wait for better hours; none if absent")
+    deadlines: dict[Name, Positive] = Field(
+        default_factory=dict,
+        description="longest time from submission to end by workload class, for deadlines_met_frac [h]",
+    )
     shutdown: Shutdown = Field(default=Shutdown(), description="times of switching nodes off, for easy_shutdown")
     power_limit_mw: Positive | None = Field(
         default=None, description="most that running jobs may draw above idle, for the policy power_aware"
@@ -225,6 +229,12 @@ class Workload(Stated):
     def _a_limit_has_a_policy(self) -> Self:
         if (self.power_limit_mw is not None) != (self.policy == "power_aware"):
             raise ValueError("power_limit_mw and policy power_aware go together; state both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _edf_has_deadlines(self) -> Self:
+        if self.policy == "edf" and not self.deadlines:
+            raise ValueError("policy edf orders jobs by their deadlines; state deadlines by workload class")
         return self
 
     @model_validator(mode="after")

@@ -61,6 +61,21 @@ def in_order(cluster: Cluster, now_s: float, order: Iterable[int]) -> int:
     return head
 
 
+def earliest_deadline(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
+    """The earliest deadline first, equal ones and those without one by submission, with backfill; nobody is stopped.
+
+    References
+    ----------
+    J. R. Jackson, "Scheduling a production line to minimize maximum tardiness," University of California 1955: of jobs
+    that are all there, one after the other, this order makes the worst lateness least.
+    """
+    deadline_s, members = cluster.jobs.deadline_s, cluster.queue.members
+    if deadline_s is None:
+        in_order(cluster, now_s, sorted(members))
+    else:
+        in_order(cluster, now_s, sorted(members, key=lambda job: (deadline_s[job], job)))
+
+
 def power_aware(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
     """EASY, and no job starts that would lift the power of running jobs above a limit.
 

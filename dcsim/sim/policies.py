@@ -7,7 +7,7 @@ A policy is called once for every moment at which something changed, after all e
 """
 
 from dcsim.sim.easy import easy, fifo
-from dcsim.sim.ordered import fair_share, least_attained_service, power_aware, priority, shortest_job
+from dcsim.sim.ordered import earliest_deadline, fair_share, least_attained_service, power_aware, priority, shortest_job
 from dcsim.sim.planned import conservative, easy_nodes
 from dcsim.sim.seen import Policy
 from dcsim.sim.shutdown import easy_shutdown
@@ -19,6 +19,7 @@ POLICIES: dict[str, Policy] = {
     "conservative": Policy("later jobs start early only where no job before them is delayed", conservative),
     "sjf": Policy("the job of the shortest limit first: nobody passes it", shortest_job),
     "las": Policy("jobs that had least GPU time first, in levels; others are preempted", least_attained_service, True),
+    "edf": Policy("the job of the earliest deadline first, with backfill", earliest_deadline),
     "fair_share": Policy("tenants that used least of their share first, within quotas, with backfill", fair_share),
     "power_aware": Policy("EASY, and no job starts that would lift the power of jobs above a limit", power_aware),
     "easy_shutdown": Policy("EASY, with idle nodes switched off until jobs lack them", easy_shutdown, always=True),

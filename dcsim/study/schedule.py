@@ -98,6 +98,7 @@ class Scheduled:
             "job_class": names[jobs.class_index],
             "submit_s": jobs.submit_s,
             "ready_s": result.ready_s,
+            "deadline_s": np.full(len(jobs), np.nan),
             "start_s": result.first_start_s,
             "end_s": result.end_s,
             "gpus": jobs.gpus,

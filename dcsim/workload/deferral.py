@@ -15,7 +15,8 @@ def release_s(
     Parameters
     ----------
     jobs : Jobs
-        Their run times are known, as a user knows them of jobs that run again and again.
+        Their run times are known, as a user knows them of jobs that run again and again. Nobody waits for an hour from
+        which a deadline could not be met.
     deferrable : ndarray of bool, shape (n,)
         Which jobs may wait.
     signal : ndarray, shape (m,)
@@ -48,6 +49,9 @@ def release_s(
     found = jobs.submit_s.copy()
     chosen = np.flatnonzero(deferrable)
     submit_s, run_s = jobs.submit_s[chosen], np.maximum(jobs.run_s[chosen], 1.0)
+    latest_s = submit_s + max_delay_s
+    if jobs.deadline_s is not None:
+        latest_s = np.minimum(latest_s, jobs.deadline_s[chosen] - run_s)
     best = (until(submit_s + run_s) - until(submit_s)) / run_s
     best_s = submit_s.copy()
     first_s = np.ceil(submit_s / step_s) * step_s
@@ -55,7 +59,7 @@ def release_s(
         start_s = first_s + k * step_s
         mean = (until(start_s + run_s) - until(start_s)) / run_s
         # A difference below what rounding makes is none.
-        better = (mean < best * (1.0 - 1e-9)) & (start_s <= submit_s + max_delay_s)
+        better = (mean < best * (1.0 - 1e-9)) & (start_s <= latest_s)
         best, best_s = np.where(better, mean, best), np.where(better, start_s, best_s)
     found[chosen] = best_s
     return found

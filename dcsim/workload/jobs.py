@@ -39,6 +39,8 @@ class Jobs:
         Higher goes first, where a policy asks; all alike if absent.
     release_s : ndarray, shape (n,), optional
         Earliest start, at or after the submission, which it is if absent. [s]
+    deadline_s : ndarray, shape (n,), optional
+        When the job should have ended, infinite for those without; none has one if absent. [s]
     parents : mapping of int to tuple of int, optional
         By row: the rows that must end before it can queue.
     """
@@ -54,6 +56,7 @@ class Jobs:
     tenants: tuple[str, ...] = ("",)
     priority: Ints | None = None
     release_s: Floats | None = None
+    deadline_s: Floats | None = None
     parents: Mapping[int, tuple[int, ...]] | None = None
 
     def __len__(self) -> int:
@@ -72,6 +75,7 @@ class Jobs:
             "tenant_index": None if self.tenant_index is None else self.tenant_index[keep],
             "priority": None if self.priority is None else self.priority[keep],
             "release_s": None if self.release_s is None else self.release_s[keep],
+            "deadline_s": None if self.deadline_s is None else self.deadline_s[keep],
         }
         if self.parents:
             rows = np.arange(len(self))[keep]
