@@ -101,7 +101,7 @@ JOBS = (
     Column("run_s", "f", "s", "time for which it held GPUs, all attempts"),
     Column("useful_s", "f", "s", "part of run_s that became lasting work at the reference speed"),
     Column("energy_j", "f", "J", "energy of the nodes or parts of nodes that it held, idle power included"),
-    Column("status", "s", "", "completed, running, queued, not submitted or skipped"),
+    Column("status", "s", "", "completed, running, queued, timed out, not submitted or skipped"),
 )
 
 LEDGER = (

@@ -11,7 +11,7 @@ from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS
 from dcsim.errors import CapacityError
 from dcsim.physics.rack_supplies import compute_power_w
-from dcsim.sim.recorder import FAILED, OFF, PREEMPTED, STATUSES, SimResult
+from dcsim.sim.recorder import OFF, QUEUED_AGAIN, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
 from dcsim.units import J_PER_KWH
 from dcsim.workload.demand import Demand
@@ -65,7 +65,7 @@ def waiting(result: SimResult) -> StepSeries:
     """Jobs submitted and not running, and the GPUs that they ask for, as columns."""
     asked = np.column_stack([np.ones(len(result.jobs)), result.jobs.gpus])
     submitted = result.ready_s < result.horizon_s
-    again = np.isin(result.segment_reason, (FAILED, PREEMPTED))
+    again = np.isin(result.segment_reason, QUEUED_AGAIN)
     times_s = np.concatenate([result.ready_s[submitted], result.segment_start_s, result.segment_end_s[again]])
     started = asked[result.segment_job]
     return StepSeries.from_changes(times_s, np.concatenate([asked[submitted], -started, started[again]]))

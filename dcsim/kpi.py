@@ -120,7 +120,8 @@ def deadlines_met_frac(r: Results) -> float:
     if of.empty:
         raise Undefined("no job has a deadline: state workload.deadlines")
     # A job that goes on at the end of the plan has not missed a deadline behind it.
-    decided = of["end_s"].notna() | (of["deadline_s"] <= float(r.intervals["duration_s"].sum()))
+    plan_s = float(r.intervals["duration_s"].sum())
+    decided = of["end_s"].notna() | (of["status"] == "timed out") | (of["deadline_s"] <= plan_s)
     met = of["end_s"] <= of["deadline_s"]
     return _ratio(float(met.sum()), float(decided.sum()), "jobs whose deadline is met or missed")
 
@@ -273,6 +274,9 @@ KPIS: dict[str, Kpi] = {
     ),
     "jobs_completed": Kpi(
         lambda r: float((r.jobs["status"] == "completed").sum()), "job", "jobs that ended within the plan"
+    ),
+    "jobs_timed_out": Kpi(
+        lambda r: float((r.jobs["status"] == "timed out").sum()), "job", "jobs that were over at their limit, not done"
     ),
     "job_interruptions": Kpi(
         lambda r: float(r.jobs["restarts"].sum()), "1", "how often a fault stopped a running job within the plan"

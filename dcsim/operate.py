@@ -1,6 +1,6 @@
 """From a plan to the simulator: the cluster, the jobs, and the limits and events that the scenario states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,12 +23,13 @@ from dcsim.sim.engine import (
     SimResult,
     Tenancy,
     Uplinks,
+    Walltime,
     simulate,
 )
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, w_from_mw
 from dcsim.workload.deferral import release_s
 from dcsim.workload.demand import Demand
-from dcsim.workload.jobs import Jobs
+from dcsim.workload.jobs import Floats, Jobs
 
 Progress = Callable[[str, float], None]
 
@@ -69,6 +70,7 @@ def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> 
         shutdown=_shutdown(ready),
         maintenance=_maintenance(ready),
         power=_power(ready),
+        walltime=_walltime(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
 
@@ -84,10 +86,16 @@ def due(ready: Prepared) -> Jobs:
     stated, jobs = ready.loaded.scenario.workload.deadlines, ready.demand.jobs
     if not stated:
         return jobs
-    within_s = np.full(len(jobs.class_names), np.inf)
-    for name, hours in stated.items():
-        within_s[_class_index(ready, name, ("workload", "deadlines", name))] = hours * SECONDS_PER_HOUR
+    within_s = _by_class(ready, stated, ("workload", "deadlines"))
     return replace(jobs, deadline_s=jobs.submit_s + within_s[jobs.class_index])
+
+
+def _by_class(ready: Prepared, hours: Mapping[str, float], place: Place) -> Floats:
+    """Times by class of the jobs, infinite for those that have none stated. [s]"""
+    found_s = np.full(len(ready.demand.jobs.class_names), np.inf)
+    for name, time_h in hours.items():
+        found_s[_class_index(ready, name, (*place, name))] = time_h * SECONDS_PER_HOUR
+    return found_s
 
 
 def _class_index(ready: Prepared, name: str, place: Place) -> int:
@@ -128,6 +136,20 @@ def deferred(ready: Prepared, jobs: Jobs) -> Jobs:
             max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,
         ),
     )
+
+
+def _walltime(ready: Prepared) -> Walltime | None:
+    """Longest time of each class at a stretch, where the scenario states any.
+
+    Raises
+    ------
+    InputError
+        If a class that has one is none of the jobs'.
+    """
+    stated = ready.loaded.scenario.workload.walltime
+    if stated is None:
+        return None
+    return Walltime(_by_class(ready, stated.max_h, ("workload", "walltime", "max_h")), stated.at_limit)
 
 
 def _power(ready: Prepared) -> PowerLimit | None:

@@ -167,6 +167,19 @@ class Deferral(Stated):
     )
 
 
+class Walltime(Stated):
+    """Longest time that jobs may hold their nodes at a stretch."""
+
+    max_h: dict[Name, Positive] = Field(
+        min_length=1,
+        description="by workload class: its jobs are stopped after so long, or after the user's limit if shorter [h]",
+    )
+    at_limit: Literal["checkpoint", "requeue", "stop"] = Field(
+        default="requeue",
+        description="write a checkpoint and queue again, queue again from the last one, or be over with nothing",
+    )
+
+
 class Shutdown(Stated):
     """Idle nodes switched off, for the policy easy_shutdown."""
 
@@ -211,6 +224,7 @@ class Workload(Stated):
     policy: Name = Field(default="easy", description="scheduling policy")
     maintenance: Maintenance | None = Field(default=None, description="planned work on nodes; none if absent")
     deferral: Deferral | None = Field(default=None, description="jobs that wait for better hours; none if absent")
+    walltime: Walltime | None = Field(default=None, description="limits that stop jobs; none if absent")
     deadlines: dict[Name, Positive] = Field(
         default_factory=dict,
         description="longest time from submission to end by workload class, for deadlines_met_frac [h]",

@@ -20,9 +20,10 @@ import simpy
 
 from dcsim.rng import stream
 from dcsim.sim.failures import Reliability
+from dcsim.sim.limits import Walltime
 from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
-from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, PREEMPTED, Recorder
+from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, LIMITED, PREEMPTED, TIMED_OUT, Recorder
 from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy
 from dcsim.sim.service import Service, Shutdown
@@ -59,6 +60,8 @@ class Dispatcher:
         What jobs over several leaves take from each other; None where up-links never bind.
     shutdown : Shutdown or None
         Times of switching nodes off and starting them; at once if None.
+    walltime : Walltime or None
+        Longest time at a stretch; jobs run beyond their limits if None.
     seed : int
         Of interruptions that are no hardware's.
     progress : callable or None
@@ -98,11 +101,13 @@ class Dispatcher:
         reliability: Reliability | None = None,
         sharing: Sharing | None = None,
         shutdown: Shutdown | None = None,
+        walltime: Walltime | None = None,
         seed: int = 0,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         n_jobs = len(jobs)
-        self.queue = JobQueue(np.maximum(jobs.gpus, 1), jobs.limit_s, gpus_per_node)
+        limit_s = jobs.limit_s if walltime is None else walltime.limit_s(jobs)
+        self.queue = JobQueue(np.maximum(jobs.gpus, 1), limit_s, gpus_per_node)
         self.placement = placement
         self.reservations = Reservations()
         self.recorder = Recorder()
@@ -111,8 +116,8 @@ class Dispatcher:
         self.running: dict[int, None] = {}
         self.notes: dict[str, Any] = {}
         self.interruptions: Counter[str] = Counter()
-        # Interruptions that are no hardware's: when, of which job, in which of its attempts.
-        self._stops: list[tuple[float, int, float]] = []
+        # Limits, and interruptions that are no hardware's: when, of which job, in which of its attempts, which of both.
+        self._stops: list[tuple[float, int, float, bool]] = []
         self._interrupting = None
         if reliability is not None and reliability.interruptions_per_job_h > 0:
             self._interrupting = stream(seed, "interruptions")
@@ -124,6 +129,7 @@ class Dispatcher:
         self._policy = policy
         self._reliability = reliability
         self._sharing = sharing
+        self._walltime = walltime
         # By job over several leaves: how often slower than alone it is, since when, and what it did before in its
         # present attempt, as run time at the reference placement.
         self._shared: dict[int, tuple[float, float, float]] = {}
@@ -219,8 +225,7 @@ class Dispatcher:
         self._release(job, now_s)
         self.recorder.stop(now_s, job, PREEMPTED)
         class_index = self._class_index[job]
-        write_s = 0.0 if self._reliability is None else float(self._reliability.checkpoint_write_s[class_index])
-        self._count_work(job, now_s, lost_s=write_s)
+        self._count_work(job, now_s, lost_s=self._write_s(class_index))
         self._requeue(job, class_index)
 
     def start(self, job: int, now_s: float, mask: int = 0) -> None:
@@ -250,7 +255,9 @@ class Dispatcher:
         if self._interrupting is not None:
             stop_s = now_s + self._interrupting.exponential(self._mean_stop_s)
             if stop_s < end_s:
-                heappush(self._stops, (stop_s, job, now_s))
+                heappush(self._stops, (stop_s, job, now_s, False))
+        if self._is_limited(job) and (release_s < end_s or self._sharing is not None):
+            heappush(self._stops, (release_s, job, now_s, True))
         self._start_s[job] = now_s
         self._end_s[job] = end_s
         heappush(self._ends, (end_s, job))
@@ -325,13 +332,17 @@ class Dispatcher:
             self.service.put_started(now_s)
             changed = True
         while self._stops and self._stops[0][0] <= now_s:
-            _, job, began_s = heappop(self._stops)
-            # An attempt that has ended leaves its entry behind.
-            if job in self.running and self._start_s[job] == began_s:
+            _, job, began_s, at_limit = heappop(self._stops)
+            # An attempt that has ended leaves its entry behind; one that ends at its limit is done.
+            if job not in self.running or self._start_s[job] != began_s or (at_limit and self._end_s[job] <= now_s):
+                continue
+            self.n_events += 1
+            changed = True
+            if at_limit:
+                self._reach_limit(job, now_s)
+            else:
                 self.interruptions["not hardware"] += 1
-                self.n_events += 1
                 self._fail_job(job, now_s)
-                changed = True
         ends, end_s = self._ends, self._end_s
         while ends and ends[0][0] <= now_s:
             due_s, job = heappop(ends)
@@ -405,11 +416,36 @@ class Dispatcher:
         self._count_work(job, now_s, class_index)
         self._requeue(job, class_index)
 
+    def _reach_limit(self, job: int, now_s: float) -> None:
+        """Stop a job at its limit, and queue it again if something of this attempt is saved."""
+        assert self._walltime is not None
+        at_limit, left_s, class_index = self._walltime.at_limit, self._left_s[job], self._class_index[job]
+        self._release(job, now_s)
+        if at_limit == "checkpoint":
+            self._count_work(job, now_s, lost_s=self._write_s(class_index))
+        else:
+            self._count_work(job, now_s, class_index)
+        if at_limit == "stop":
+            self._left_s[job] = self._run_s[job]
+        elif self._left_s[job] < left_s:
+            self.recorder.stop(now_s, job, LIMITED)
+            self._requeue(job, class_index)
+            return
+        self.recorder.stop(now_s, job, TIMED_OUT)
+
+    def _is_limited(self, job: int) -> bool:
+        return self._walltime is not None and self._walltime.stops[self._class_index[job]]
+
+    def _write_s(self, class_index: int) -> float:
+        return 0.0 if self._reliability is None else float(self._reliability.checkpoint_write_s[class_index])
+
     def _requeue(self, job: int, class_index: int) -> None:
         """Queue a job that was stopped, with its state to be loaded again first."""
         self._reload_s[job] = 0.0 if self._reliability is None else float(self._reliability.restart_s[class_index])
         # The limit shrinks with the work: what the user added to the run time stays, so it never cuts the run short.
-        self.queue.limit_s[job] = self._reload_s[job] + self._left_s[job] + self._margin_s[job]
+        # Where limits stop jobs, each attempt has the first one's instead.
+        if not self._is_limited(job):
+            self.queue.limit_s[job] = self._reload_s[job] + self._left_s[job] + self._margin_s[job]
         self.queue.put(job)
 
     def _count_work(self, job: int, now_s: float, class_index: int | None = None, *, lost_s: float = 0.0) -> None:

@@ -13,6 +13,7 @@ from dcsim.errors import CapacityError, RangeError
 from dcsim.registry import lookup
 from dcsim.sim.dispatcher import Dispatcher
 from dcsim.sim.failures import Mode, Reliability, Scope, mode_failures, node_failures
+from dcsim.sim.limits import PowerLimit, Tenancy, Walltime
 from dcsim.sim.maintenance import Maintenance, rounds
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
@@ -31,66 +32,9 @@ __all__ = [
     "SimResult",
     "Tenancy",
     "Uplinks",
+    "Walltime",
     "simulate",
 ]
-
-
-@dataclass(frozen=True)
-class PowerLimit:
-    """Power of jobs, and the most that running ones may draw together.
-
-    Parameters
-    ----------
-    job_w : ndarray, shape (n_jobs,)
-        Power that each adds while it runs. [W]
-    limit_w : float
-        [W]
-
-    Raises
-    ------
-    RangeError
-        If a power is negative, or a job alone is above the limit.
-    """
-
-    job_w: Floats
-    limit_w: float
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if np.any(self.job_w < 0):
-            raise RangeError("the power of a job is at least 0")
-        if np.any(self.job_w > self.limit_w):
-            worst = int(np.argmax(self.job_w))
-            raise RangeError(
-                f"row {worst} alone draws {self.job_w[worst]:,.0f} W, more than the limit of {self.limit_w:,.0f} W on "
-                f"all running jobs; so do {np.count_nonzero(self.job_w > self.limit_w)} jobs"
-            )
-
-
-@dataclass(frozen=True)
-class Tenancy:
-    """What the tenants of a cluster may use.
-
-    Parameters
-    ----------
-    share : ndarray, shape (n_tenants,)
-        Weight of each, above 0. [1]
-    quota_gpus : ndarray, shape (n_tenants,)
-        GPUs that each may hold at once; infinite for no quota. [GPU]
-
-    Raises
-    ------
-    RangeError
-        If a value is outside its range.
-    """
-
-    share: Floats
-    quota_gpus: Floats
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not np.all(self.share > 0) or not np.all(self.quota_gpus > 0):
-            raise RangeError("shares and quotas of tenants are above 0")
 
 
 @dataclass(frozen=True)
@@ -163,6 +107,7 @@ def simulate(
     shutdown: Shutdown | None = None,
     maintenance: Maintenance | None = None,
     power: PowerLimit | None = None,
+    walltime: Walltime | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster* from time 0 to the horizon.
@@ -195,6 +140,8 @@ def simulate(
         Planned work on nodes; a horizon that is infinite has none.
     power : PowerLimit or None
         Limit on the power of running jobs, for policies that look at it.
+    walltime : Walltime or None
+        Longest time at a stretch; jobs run beyond their limits if None.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -213,7 +160,7 @@ def simulate(
         If the policy is not known.
     """
     chosen_policy = lookup(POLICIES, policy, "scheduling policy")
-    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks, tenancy, maintenance)
+    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks, tenancy, maintenance, walltime)
     env = simpy.Environment()
     dispatcher = Dispatcher(
         env,
@@ -227,6 +174,7 @@ def simulate(
         reliability=reliability,
         sharing=None if uplinks is None else Sharing(uplinks),
         shutdown=shutdown,
+        walltime=walltime,
         seed=seed,
         progress=progress,
     )
@@ -284,6 +232,7 @@ def _check(
     uplinks: Uplinks | None,
     tenancy: Tenancy | None,
     maintenance: Maintenance | None,
+    walltime: Walltime | None,
 ) -> None:
     if not horizon_s > 0:
         raise RangeError(f"horizon_s is {horizon_s}; give a time above 0")
@@ -311,6 +260,8 @@ def _check(
         )
     if not np.all((work_rate[:, 1:] > 0) & np.isfinite(work_rate[:, 1:])):
         raise RangeError("work_rate has a value that is not finite and above 0 in a column from 1")
+    if walltime is not None and walltime.max_s.shape != (n_classes,):
+        raise RangeError(f"max_s has shape {walltime.max_s.shape}; give one value a class ({n_classes},)")
     if reliability is not None:
         for name in ("checkpoint_interval_s", "checkpoint_write_s", "restart_s"):
             if getattr(reliability, name).shape != (n_classes,):

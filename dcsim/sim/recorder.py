@@ -13,16 +13,20 @@ from numpy.typing import ArrayLike
 from dcsim.steps import StepSeries, sum_by
 from dcsim.workload.jobs import Floats, Ints, Jobs
 
-STOP_REASONS = ("completed", "failed", "horizon", "preempted")
+STOP_REASONS = ("completed", "failed", "horizon", "preempted", "limited", "timed out")
 """Why a segment ended, by ``segment_reason``."""
-COMPLETED, FAILED, HORIZON, PREEMPTED = range(4)
+COMPLETED, FAILED, HORIZON, PREEMPTED, LIMITED, TIMED_OUT = range(6)
+
+QUEUED_AGAIN = (FAILED, PREEMPTED, LIMITED)
+"""Reasons after which a job queues again."""
 
 POWER_STATES = ("off", "switching off", "booting")
 """States of nodes that no job can have, by column of :meth:`SimResult.nodes_by_power_state`."""
 OFF, SWITCHING_OFF, BOOTING = range(3)
 
-STATUSES = ("completed", "running", "queued", "not submitted")
-"""State of a job at the horizon, by ``status``; *not submitted* is a submission at or after the horizon."""
+STATUSES = ("completed", "running", "queued", "not submitted", "timed out")
+"""State of a job at the horizon, by ``status``; *not submitted* is a submission at or after the horizon, *timed out* is
+over at its limit without a result."""
 
 
 class Recorder:
@@ -218,7 +222,7 @@ class SimResult:
         }
 
     def jobs_queued(self) -> StepSeries:
-        """Jobs submitted and not running: to the start, and from a failure or a preemption to the restart."""
+        """Jobs submitted and not running: to the start, and from a stop after which they queue again to the restart."""
         return self._waiting(np.ones(len(self.jobs), dtype=np.int64))
 
     def gpus_queued(self) -> StepSeries:
@@ -232,10 +236,10 @@ class SimResult:
 
     def _waiting(self, amount: Ints) -> StepSeries:
         submitted = self.ready_s < self.horizon_s
-        failed = np.isin(self.segment_reason, (FAILED, PREEMPTED))
-        times_s = np.concatenate([self.ready_s[submitted], self.segment_start_s, self.segment_end_s[failed]])
+        again = np.isin(self.segment_reason, QUEUED_AGAIN)
+        times_s = np.concatenate([self.ready_s[submitted], self.segment_start_s, self.segment_end_s[again]])
         started = amount[self.segment_job]
-        return StepSeries.from_changes(times_s, np.concatenate([amount[submitted], -started, started[failed]]))
+        return StepSeries.from_changes(times_s, np.concatenate([amount[submitted], -started, started[again]]))
 
 
 def result(
@@ -293,6 +297,7 @@ def result(
     status = np.where(jobs.submit_s < horizon_s, STATUSES.index("queued"), STATUSES.index("not submitted"))
     status[segment_job[completed]] = STATUSES.index("completed")
     status[segment_job[reason == HORIZON]] = STATUSES.index("running")
+    status[segment_job[reason == TIMED_OUT]] = STATUSES.index("timed out")
     whole_nodes = -(-jobs.gpus // gpus_per_node) * gpus_per_node
     return SimResult(
         jobs=jobs,
