@@ -1,6 +1,6 @@
 """Policies that plan ahead: a time for every job in line, or the very nodes that the first in line will get."""
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from math import inf
 
 from dcsim.sim.placement import lowest_bits
@@ -49,13 +49,20 @@ class Plan:
     def earliest(self, nodes: int, limit_s: float) -> tuple[float, int] | None:
         """Earliest time from which the same *nodes* stay free for *limit_s*, and the lowest of them. [s, bitset]"""
         times_s, free = self._times_s, self._free
-        for start, start_s in enumerate(times_s):
-            common, index = free[start], start
-            while common.bit_count() >= nodes:
-                if index + 1 == len(free) or times_s[index + 1] - start_s >= limit_s - ROUNDING_S:
+        last, least_s = len(free) - 1, limit_s - ROUNDING_S
+        start = 0
+        while start <= last:
+            start_s, common, index = times_s[start], -1, start
+            while True:
+                here = free[index]
+                common &= here
+                if common.bit_count() < nodes:
+                    # A step with too few nodes of its own is in the way of every start up to it.
+                    start = index + 1 if here.bit_count() < nodes else start + 1
+                    break
+                if index == last or times_s[index + 1] - start_s >= least_s:
                     return start_s, lowest_bits(common, nodes)
                 index += 1
-                common &= free[index]
         return None
 
     def take(self, start_s: float, end_s: float, mask: int) -> None:
@@ -163,10 +170,13 @@ def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> N
     .. [1] Batsim's ``easy_bf``, whose schedule of 801 jobs this equals start by start (``dcsim validate schedule``).
     """
     queue, placement = cluster.queue, cluster.placement
+    # By the end that its limit gives each job that was started here; those that ended are dropped when they are met.
+    releases: list[tuple[float, int]] = cluster.notes.setdefault("releases", [])
 
     def begin(job: int, free: int) -> None:
         size = queue.size_of[job]
         cluster.start(job, now_s, 0 if size.share_gpus else lowest_bits(free, size.nodes))
+        insort(releases, (cluster.release_s(job), job))
 
     head = queue.head()
     while head >= 0 and fits(placement, queue.size_of[head]):
@@ -176,23 +186,29 @@ def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> N
     if head < 0 or not (free or placement.share_levels):
         return
     need, shadow_s, at_shadow = queue.size_of[head].nodes, inf, free
-    for release_s, mask in sorted((max(cluster.release_s(job), now_s), cluster.mask(job)) for job in cluster.running):
+    ended = []
+    for index, (release_s, job) in enumerate(releases):
+        if job not in cluster.running or cluster.release_s(job) != release_s:
+            ended.append(index)
+            continue
         if release_s > shadow_s + ROUNDING_S:
             break
-        at_shadow |= mask
+        at_shadow |= cluster.mask(job)
         if at_shadow.bit_count() >= need and shadow_s == inf:
-            shadow_s = release_s
+            shadow_s = max(release_s, now_s)
+    for index in reversed(ended):
+        del releases[index]
     reserved = lowest_bits(at_shadow, need) if shadow_s < inf else 0
     window_s = shadow_s - now_s + ROUNDING_S
     for job in sorted(queue.members):
-        if job == head:
+        if job == head or not fits(placement, queue.size_of[job]):
             continue
         size = queue.size_of[job]
         allowed = free if queue.limit_s[job] <= window_s else free & ~reserved
-        if size.share_gpus and placement.share_levels >> size.share_gpus:
-            cluster.start(job, now_s)
-        elif size.nodes <= allowed.bit_count():
-            begin(job, allowed)
+        shares = size.share_gpus and placement.share_levels >> size.share_gpus
+        if not shares and size.nodes > allowed.bit_count():
+            continue
+        begin(job, allowed)
         free = placement.free_mask
         if not (free or placement.share_levels):
             return
