@@ -45,17 +45,23 @@ def easy(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> None:
         _backfill(cluster, now_s)
 
 
+def start_behind(cluster: Cluster, job: int, now_s: float, window_s: float) -> None:
+    """Start a job that fits where it ends by the shadow time, *window_s* from now, or takes extra nodes alone."""
+    nodes, reservations = cluster.queue.size_of[job].nodes, cluster.reservations
+    if cluster.queue.limit_s[job] > window_s:
+        if nodes > reservations.extra_nodes:
+            return
+        reservations.extra_nodes -= nodes
+    cluster.start(job, now_s)
+
+
 def _backfill_newcomers(cluster: Cluster, now_s: float, newcomers: list[int]) -> None:
-    queue, placement, reservations = cluster.queue, cluster.placement, cluster.reservations
-    window_s = reservations.shadow_s - now_s + ROUNDING_S
+    queue, placement = cluster.queue, cluster.placement
+    window_s = cluster.reservations.shadow_s - now_s + ROUNDING_S
     for job in newcomers:
         size = queue.size_of[job]
         if fits(placement, size):
-            if queue.limit_s[job] <= window_s:
-                cluster.start(job, now_s)
-            elif size.nodes <= reservations.extra_nodes:
-                reservations.extra_nodes -= size.nodes
-                cluster.start(job, now_s)
+            start_behind(cluster, job, now_s, window_s)
 
 
 def _backfill(cluster: Cluster, now_s: float) -> None:

@@ -8,6 +8,7 @@ from math import inf, log2
 
 import numpy as np
 
+from dcsim.sim.easy import start_behind
 from dcsim.sim.queue import SizeQueue
 from dcsim.sim.reservations import ROUNDING_S
 from dcsim.sim.seen import Cluster, fits
@@ -53,11 +54,7 @@ def in_order(cluster: Cluster, now_s: float, order: Iterable[int]) -> int:
             reservations.reserve(job, size.nodes, placement.free_nodes, now_s)
             window_s = reservations.shadow_s - now_s + ROUNDING_S
         elif fits(placement, size):
-            if queue.limit_s[job] <= window_s:
-                cluster.start(job, now_s)
-            elif size.nodes <= reservations.extra_nodes:
-                reservations.extra_nodes -= size.nodes
-                cluster.start(job, now_s)
+            start_behind(cluster, job, now_s, window_s)
     return head
 
 
