@@ -9,6 +9,8 @@ import simpy
 from scipy import stats
 
 from dcsim.errors import RangeError
+from dcsim.sim.arrivals import Arrivals
+from dcsim.sim.clock import Clock
 from dcsim.sim.dispatcher import Dispatcher
 from dcsim.sim.engine import ClusterSpec, Reliability, simulate
 from dcsim.sim.failures import node_failures
@@ -63,7 +65,7 @@ def run_with_failures(jobs, n_nodes, failures, reliability, horizon_s=1e6, work_
     dispatcher.add_nodes(0.0, n_nodes)
     for failure in failures:
         env.process(fail(*failure))
-    env.run(until=env.process(dispatcher.run()))
+    env.run(until=env.process(Clock(env, Arrivals(jobs), [dispatcher], horizon_s=horizon_s).run()))
     counters = Counters(dispatcher.n_events, dispatcher.n_passes, 0, dispatcher.max_waiting)
     return result(
         dispatcher.recorder,

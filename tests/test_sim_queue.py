@@ -17,7 +17,7 @@ LIMITS = st.one_of(st.integers(0, 5).map(float), st.floats(0, 1e9))
     moves=st.lists(st.tuples(st.integers(0, 39), st.one_of(LIMITS, st.just(inf))), max_size=80),
 )
 def test_segment_tree_answers_like_a_scan(limits, moves):
-    tree = SizeQueue(1, 0, [10 * place for place in range(len(limits))])
+    tree = SizeQueue(1, 0, 1.0, [10 * place for place in range(len(limits))])
     queued: dict[int, float] = {}
     for move, threshold in moves:
         place = move % len(limits)

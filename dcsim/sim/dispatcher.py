@@ -1,16 +1,12 @@
-"""The dispatcher: one SimPy process that owns the arrivals, the ends and the scheduler.
+"""The dispatcher of a pool of nodes: its queue, its running jobs with their ends, and its scheduler.
 
-Jobs are rows, not processes. The dispatcher keeps its own heap of ends and walks the arrival arrays, and hands the
-clock to SimPy only when another process (a failure, a repair, a phase) is due first; until then it runs ahead of
-``env.now``. When a foreign event is due, the dispatcher has handled everything before it and nothing after it, so the
-event's process may call its methods at ``env.now``. The dispatcher itself must not start processes.
-
-Order at one moment: foreign events, then all ends, then all arrivals, then one scheduling pass.
+Jobs are rows, not processes. The dispatcher keeps its own heap of ends; :mod:`dcsim.sim.clock` tells it when to look at
+it and brings the jobs. Failures, repairs and phases are SimPy processes that call its methods at ``env.now``; the
+dispatcher itself must not start processes.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from math import inf, nan
 from typing import Any
@@ -25,25 +21,22 @@ from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
 from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, LIMITED, PREEMPTED, TIMED_OUT, Recorder
 from dcsim.sim.reservations import Reservations
-from dcsim.sim.seen import Policy
+from dcsim.sim.seen import Policy, fits
 from dcsim.sim.service import Service, Shutdown
 from dcsim.sim.sharing import Sharing
 from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Jobs
 
-_REPORTS = 200
-"""How often progress is told at most."""
-
 
 class Dispatcher:
-    """Cluster, queue and running jobs.
+    """Nodes of a pool, queue and running jobs.
 
     Parameters
     ----------
     env : simpy.Environment
         Clock shared with the foreign processes.
     jobs : Jobs
-        Jobs in the order of submission.
+        Jobs that may come to this pool, in the order of submission.
     placement : Placement
         Empty placement; nodes come with :meth:`add_nodes`.
     policy : Policy
@@ -64,8 +57,8 @@ class Dispatcher:
         Longest time at a stretch; jobs run beyond their limits if None.
     seed : int
         Of interruptions that are no hardware's.
-    progress : callable or None
-        Called with the fraction of the horizon done.
+    name : str
+        End of the name of their stream of draws.
 
     Attributes
     ----------
@@ -83,6 +76,8 @@ class Dispatcher:
         How often a job was stopped, by cause.
     recorder : Recorder
         The change log.
+    ended : list of int or None
+        Jobs that ended, where somebody waits for that; whoever reads them empties it.
     n_events, n_passes, max_waiting : int
         See :class:`dcsim.sim.recorder.Counters`.
     """
@@ -103,7 +98,7 @@ class Dispatcher:
         shutdown: Shutdown | None = None,
         walltime: Walltime | None = None,
         seed: int = 0,
-        progress: Callable[[float], None] | None = None,
+        name: str = "",
     ) -> None:
         n_jobs = len(jobs)
         limit_s = jobs.limit_s if walltime is None else walltime.limit_s(jobs)
@@ -120,7 +115,7 @@ class Dispatcher:
         self._stops: list[tuple[float, int, float, bool]] = []
         self._interrupting = None
         if reliability is not None and reliability.interruptions_per_job_h > 0:
-            self._interrupting = stream(seed, "interruptions")
+            self._interrupting = stream(seed, f"interruptions{name}")
             self._mean_stop_s = SECONDS_PER_HOUR / reliability.interruptions_per_job_h
         self.n_events = 0
         self.n_passes = 0
@@ -134,21 +129,11 @@ class Dispatcher:
         # present attempt, as run time at the reference placement.
         self._shared: dict[int, tuple[float, float, float]] = {}
         self._horizon_s = horizon_s
-        self._progress = progress
-        self._report_s = 0.0 if progress else inf
-        # Jobs enter the queue when they are released; their place in it is that of their submission all the same.
-        released_s = jobs.submit_s if jobs.release_s is None else jobs.release_s
-        by_release = np.argsort(released_s, kind="stable")
-        self._arrival = array("q", by_release)
-        self._arrival_s = array("d", [*released_s[by_release], inf])
-        self._n_arrived = 0
-        # Jobs that wait for others, by how many of those have not ended, and who waits for each job.
-        self._unmet = {child: len(of) for child, of in (jobs.parents or {}).items() if of}
-        self._children: dict[int, list[int]] = {}
-        for child, of in (jobs.parents or {}).items():
-            for parent in of:
-                self._children.setdefault(parent, []).append(child)
-        self._arrived_early: set[int] = set()
+        self.ended: list[int] | None = None
+        # Jobs that came in the order of submission since the last pass, and whether anything else happened.
+        self._newcomers: list[int] = []
+        self._changed = False
+        self._in_order = jobs.release_s is None
         self._elsewhere = bytearray(np.asarray(jobs.gpus == 0).astype(np.uint8).tobytes())
         self._ends: list[tuple[float, int]] = []
         self._foreign_s = inf
@@ -170,31 +155,18 @@ class Dispatcher:
         self._work_rate: list[list[float]] = work_rate.tolist()
         self._fewest_leaves = array("q", np.maximum(1, -(-jobs.gpus // (gpus_per_node * nodes_per_leaf))))
 
-    def run(self) -> Generator[simpy.Event, Any, None]:
-        """Run to the horizon: the SimPy process."""
-        env, ends, arrival_s, horizon_s = self._env, self._ends, self._arrival_s, self._horizon_s
-        while True:
-            due_s = arrival_s[self._n_arrived]
-            if ends and ends[0][0] < due_s:
-                due_s = ends[0][0]
-            if self._foreign_s < due_s:
-                due_s = self._foreign_s
-            if self._wake_s < due_s:
-                due_s = self._wake_s
-            if self._stops and self._stops[0][0] < due_s:
-                due_s = self._stops[0][0]
-            if self.service.next_ready_s < due_s:
-                due_s = self.service.next_ready_s
-            foreign_due_s = env.peek()
-            if due_s < foreign_due_s and due_s < horizon_s:
-                self._advance(due_s)
-            elif foreign_due_s < horizon_s:
-                # Queued behind the foreign event, this returns right after it. Where the sum rounds to a time just
-                # before it, the loop comes here once more.
-                yield env.timeout(foreign_due_s - env.now)
-            else:
-                self._close()
-                return
+    def due_s(self) -> float:
+        """When something is due here next; infinite if nothing is. [s]"""
+        due_s: float = self._ends[0][0] if self._ends else inf
+        if self._foreign_s < due_s:
+            due_s = self._foreign_s
+        if self._wake_s < due_s:
+            due_s = self._wake_s
+        if self._stops and self._stops[0][0] < due_s:
+            due_s = self._stops[0][0]
+        if self.service.next_ready_s < due_s:
+            due_s = self.service.next_ready_s
+        return due_s
 
     def wake(self, at_s: float) -> None:
         """Have the policy called at *at_s*, even if nothing happens then."""
@@ -320,24 +292,24 @@ class Dispatcher:
         done = np.array(self._run_s, dtype=float) - np.array(self._left_s, dtype=float)
         return np.asarray(done, dtype=float)
 
-    def _advance(self, now_s: float) -> None:
-        """Handle everything due at *now_s*, which is before the next foreign event."""
-        changed = self._foreign_s <= now_s
-        if changed:
+    def settle(self, now_s: float) -> None:
+        """Handle all that is due by *now_s* but arrivals: nodes that are ready, limits, interruptions, ends."""
+        if self._foreign_s <= now_s:
             self._foreign_s = inf
+            self._changed = True
         if self._wake_s <= now_s:
             self._wake_s = inf
-            changed = True
+            self._changed = True
         if self.service.next_ready_s <= now_s:
             self.service.put_started(now_s)
-            changed = True
+            self._changed = True
         while self._stops and self._stops[0][0] <= now_s:
             _, job, began_s, at_limit = heappop(self._stops)
             # An attempt that has ended leaves its entry behind; one that ends at its limit is done.
             if job not in self.running or self._start_s[job] != began_s or (at_limit and self._end_s[job] <= now_s):
                 continue
             self.n_events += 1
-            changed = True
+            self._changed = True
             if at_limit:
                 self._reach_limit(job, now_s)
             else:
@@ -349,39 +321,53 @@ class Dispatcher:
             # An attempt that a failure cut short leaves its entry behind.
             if end_s[job] == due_s:
                 self._complete(job, now_s)
-                changed = True
-        newcomers: list[int] = []
-        arrival_s, arrived = self._arrival_s, self._n_arrived
-        while arrival_s[arrived] <= now_s:
-            job = self._arrival[arrived]
-            arrived += 1
-            if self._unmet.get(job, 0):
-                self._arrived_early.add(job)
-            elif self._admit(job, now_s):
-                newcomers.append(job)
-        self._n_arrived = arrived
-        self.n_events += len(newcomers)
+                self._changed = True
+
+    def admit(self, job: int, now_s: float, *, late: bool = False) -> None:
+        """Queue a job that waits for no other; what runs elsewhere begins at once. *late* if others held it back."""
+        if self._elsewhere[job]:
+            end_s = now_s + self._left_s[job]
+            self._start_s[job], self._end_s[job] = now_s, end_s
+            heappush(self._ends, (end_s, job))
+            self.recorder.start(now_s, job, 0)
+            return
+        self._enqueue(job)
+        if late:
+            self._changed = True
+        else:
+            self.n_events += 1
+            self._newcomers.append(job)
+
+    def schedule(self, now_s: float) -> None:
+        """Have the policy start jobs, if anything happened since it last did."""
+        newcomers = self._newcomers
+        if not newcomers and not self._changed:
+            return
         n_queued = self.queue.n_queued
         if n_queued + len(self._held_back) > self.max_waiting:
             self.max_waiting = n_queued + len(self._held_back)
-        if (n_queued or self._policy.always) and (changed or newcomers):
+        if n_queued or self._policy.always:
             self.n_passes += 1
             # A job that was held back comes ahead of later submissions, so nothing is known of those before it.
-            self._policy.start_jobs(self, now_s, None if changed or self.jobs.release_s is not None else newcomers)
-        if self._progress is not None and now_s >= self._report_s:
-            self._progress(now_s / self._horizon_s)
-            self._report_s = now_s + self._horizon_s / _REPORTS
+            self._policy.start_jobs(self, now_s, newcomers if self._in_order and not self._changed else None)
+        if newcomers:
+            self._newcomers = []
+        self._changed = False
 
-    def _admit(self, job: int, now_s: float) -> bool:
-        """Queue a job that waits for no other; what runs elsewhere begins at once. Whether it was queued."""
-        if not self._elsewhere[job]:
-            self._enqueue(job)
-            return True
-        end_s = now_s + self._left_s[job]
-        self._start_s[job], self._end_s[job] = now_s, end_s
-        heappush(self._ends, (end_s, job))
-        self.recorder.start(now_s, job, 0)
-        return False
+    def expected_end_s(self, job: int, now_s: float) -> float:
+        """When a job that is not queued would end if it were, by limits; infinite while nodes are too few for it. [s]
+
+        It waits for nothing where it can start at once, and else for the node-seconds of all that wait, its own
+        included, over the nodes.
+        """
+        size = self.queue.size_of[job]
+        limit_s: float = self.queue.limit_s[job]
+        if size.nodes > self.service.n_usable:
+            return inf
+        if not self.queue.n_queued and fits(self.placement, size):
+            return now_s + limit_s
+        wait_s: float = (self.queue.node_s + size.node_share * limit_s) / self.service.n_usable
+        return now_s + wait_s + limit_s
 
     def _enqueue(self, job: int) -> None:
         """Queue *job*, or hold it back while the nodes energised so far are too few for it."""
@@ -401,11 +387,8 @@ class Dispatcher:
         self._shared.pop(job, None)
         self._left_s[job] = 0.0
         self.recorder.stop(now_s, job, COMPLETED)
-        for child in self._children.get(job, ()):
-            self._unmet[child] -= 1
-            if not self._unmet[child] and child in self._arrived_early:
-                self._arrived_early.remove(child)
-                self._admit(child, now_s)
+        if self.ended is not None:
+            self.ended.append(job)
 
     def _fail_job(self, job: int, now_s: float) -> None:
         if self._reliability is None:
@@ -495,10 +478,9 @@ class Dispatcher:
                 self._sharing.remove(job)
                 self._share(now_s)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Complete what ends at the horizon and cut what runs beyond it."""
         self._sharing = None  # nobody's end moves any more
-        self._children = {}
         for end_s, job in sorted(self._ends):
             if self._end_s[job] != end_s:
                 continue
@@ -508,5 +490,3 @@ class Dispatcher:
                 self._count_work(job, self._horizon_s)
                 self.recorder.stop(self._horizon_s, job, HORIZON)
             self._end_s[job] = nan
-        if self._progress is not None:
-            self._progress(1.0)

@@ -1,31 +1,36 @@
 """Simulate a cluster: jobs in, what happened to them out."""
 
 import gc
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import simpy
 
-from dcsim.errors import CapacityError, RangeError
 from dcsim.registry import lookup
+from dcsim.sim.arrivals import Arrivals
+from dcsim.sim.clock import Clock
 from dcsim.sim.dispatcher import Dispatcher
-from dcsim.sim.failures import Mode, Reliability, Scope, mode_failures, node_failures
+from dcsim.sim.failures import Mode, Reliability, mode_failures, node_failures
 from dcsim.sim.limits import PowerLimit, Tenancy, Walltime
 from dcsim.sim.maintenance import Maintenance, rounds
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
+from dcsim.sim.pool import ClusterSpec, Pool, check
 from dcsim.sim.recorder import Counters, SimResult, result
+from dcsim.sim.routing import routed
+from dcsim.sim.seen import Policy
 from dcsim.sim.service import Shutdown
 from dcsim.sim.sharing import Sharing, Uplinks
-from dcsim.workload.jobs import Floats, Jobs
+from dcsim.workload.jobs import Floats, Ints, Jobs
 
 __all__ = [
     "ClusterSpec",
     "Maintenance",
     "Mode",
+    "Pool",
+    "PoolResult",
     "PowerLimit",
     "Reliability",
     "Shutdown",
@@ -34,63 +39,16 @@ __all__ = [
     "Uplinks",
     "Walltime",
     "simulate",
+    "simulate_pools",
 ]
 
 
 @dataclass(frozen=True)
-class ClusterSpec:
-    """Shape of the cluster; nodes are numbered through, phase after phase.
+class PoolResult:
+    """What happened in one pool: the rows of its jobs among all, and their result."""
 
-    Parameters
-    ----------
-    gpus_per_node, nodes_per_leaf, nodes_per_rack : int
-        Node ``k`` is in leaf ``k // nodes_per_leaf``; racks do not cross leaves.
-    placement : str
-        How nodes are chosen: key of :data:`dcsim.sim.placement.STRATEGIES`.
-    phases : tuple of (float, int)
-        When how many nodes are energised, in order of time, the first at 0 or later. [s, node]
-
-    Raises
-    ------
-    RangeError
-        If a value is outside its range.
-    """
-
-    gpus_per_node: int
-    nodes_per_leaf: int
-    nodes_per_rack: int
-    phases: tuple[tuple[float, int], ...]
-    placement: str = "topology"
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name in ("gpus_per_node", "nodes_per_leaf", "nodes_per_rack"):
-            if getattr(self, name) < 1:
-                raise RangeError(f"{name} is {getattr(self, name)}; give at least 1")
-        if not self.phases:
-            raise RangeError("the cluster has no phase; give at least one (time in s, nodes)")
-        for time_s, n_nodes in self.phases:
-            if not 0 <= time_s < np.inf or n_nodes < 1:
-                raise RangeError(f"phase ({time_s} s, {n_nodes} nodes): give a finite time from 0 and at least 1 node")
-        for (earlier_s, _), (later_s, _) in pairwise(self.phases):
-            if later_s < earlier_s:
-                raise RangeError(f"a phase at {later_s} s follows one at {earlier_s} s; order phases by time")
-
-    def groups(self, scope: Scope) -> tuple[range, ...]:
-        """Nodes of each node, rack or leaf; racks do not cross leaves."""
-        if scope == "node":
-            return tuple(range(node, node + 1) for node in range(self.n_nodes))
-        found = []
-        for leaf in range(0, self.n_nodes, self.nodes_per_leaf):
-            end = min(leaf + self.nodes_per_leaf, self.n_nodes)
-            step = self.nodes_per_leaf if scope == "leaf" else self.nodes_per_rack
-            found += [range(first, min(first + step, end)) for first in range(leaf, end, step)]
-        return tuple(found)
-
-    @property
-    def n_nodes(self) -> int:
-        """Nodes when every phase is energised."""
-        return sum(n_nodes for _, n_nodes in self.phases)
+    rows: Ints
+    result: SimResult
 
 
 def simulate(
@@ -110,7 +68,7 @@ def simulate(
     walltime: Walltime | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
-    """Run *jobs* on *cluster* from time 0 to the horizon.
+    """Run *jobs* on *cluster*, all of whose nodes are alike, from time 0 to the horizon.
 
     Parameters
     ----------
@@ -159,60 +117,153 @@ def simulate(
     UnknownNameError
         If the policy is not known.
     """
+    (only,) = simulate_pools(
+        (Pool(cluster, work_rate, reliability=reliability, uplinks=uplinks, shutdown=shutdown, power=power),),
+        jobs,
+        policy=policy,
+        horizon_s=horizon_s,
+        seed=seed,
+        tenancy=tenancy,
+        maintenance=maintenance,
+        walltime=walltime,
+        progress=progress,
+    )
+    return only.result
+
+
+def simulate_pools(
+    pools: Sequence[Pool],
+    jobs: Jobs,
+    *,
+    may_use: Sequence[Sequence[int]] | None = None,
+    policy: str = "easy",
+    horizon_s: float,
+    seed: int,
+    tenancy: Tenancy | None = None,
+    maintenance: Maintenance | None = None,
+    walltime: Walltime | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[PoolResult, ...]:
+    """Run *jobs* on pools of unlike nodes, each with a queue of its own, on one clock.
+
+    A job goes to one pool for good when it may queue: see :meth:`dcsim.sim.clock.Routes.choose`. It never spans two.
+
+    Parameters
+    ----------
+    pools : sequence of Pool
+        At least one.
+    jobs : Jobs
+        As for :func:`simulate`.
+    may_use : sequence of sequence of int, or None
+        By class: indices of the pools that its jobs may use, the preferred one first; all of them if None.
+    policy, horizon_s, seed, tenancy, maintenance, walltime, progress
+        As for :func:`simulate`; quotas, shares and rounds of maintenance are those of each pool.
+
+    Returns
+    -------
+    tuple of PoolResult
+        One a pool, in their order. A job that never queued is with the first pool that it may use.
+
+    Raises
+    ------
+    CapacityError
+        If a job needs more nodes than any pool that it may use has.
+    RangeError
+        If an array is out of order, out of range or of the wrong shape.
+    UnknownNameError
+        If the policy is not known.
+    """
     chosen_policy = lookup(POLICIES, policy, "scheduling policy")
-    _check(cluster, jobs, work_rate, horizon_s, reliability, uplinks, tenancy, maintenance, walltime)
     env = simpy.Environment()
+    routes, of_pool = routed(pools, jobs, may_use)
+    arrivals = Arrivals(jobs)
+    dispatchers = []
+    for pool, local in zip(pools, of_pool, strict=True):
+        check(pool, local, horizon_s, tenancy, maintenance, walltime)
+        dispatchers.append(_dispatcher(env, pool, local, chosen_policy, horizon_s, seed, tenancy, walltime))
+        _run_foreign(env, pool, dispatchers[-1], maintenance, seed)
+    clock = Clock(env, arrivals, dispatchers, horizon_s=horizon_s, routes=routes, progress=progress)
+    env.run(until=env.process(clock.run()))
+
+    ready_s = arrivals.ready_s()
+    found = []
+    for index, (pool, local, dispatcher) in enumerate(zip(pools, of_pool, dispatchers, strict=True)):
+        rows = np.arange(len(jobs)) if routes is None else np.asarray(routes.rows[index], dtype=np.int64)
+        kept = np.arange(len(rows)) if routes is None else np.flatnonzero(routes.went(rows) == index)
+        useful_s = dispatcher.progress_s()
+        if pool.reliability is not None:
+            useful_s *= pool.reliability.useful_share[local.class_index]
+        outcome = result(
+            dispatcher.recorder,
+            local,
+            useful_s,
+            Counters(
+                dispatcher.n_events, dispatcher.n_passes, dispatcher.reservations.recomputes, dispatcher.max_waiting
+            ),
+            gpus_per_node=pool.cluster.gpus_per_node,
+            horizon_s=horizon_s,
+            ready_s=ready_s[rows],
+            interruptions=dict(dispatcher.interruptions),
+        )
+        found.append(PoolResult(rows[kept], outcome if routes is None else outcome.of(kept)))
+    # SimPy's environment, processes and the dispatchers refer to each other; a plan's worth of state is worth freeing
+    # now.
+    del dispatchers, dispatcher, clock, arrivals, env
+    gc.collect()
+    return tuple(found)
+
+
+def _dispatcher(
+    env: simpy.Environment,
+    pool: Pool,
+    jobs: Jobs,
+    policy: Policy,
+    horizon_s: float,
+    seed: int,
+    tenancy: Tenancy | None,
+    walltime: Walltime | None,
+) -> Dispatcher:
+    cluster = pool.cluster
     dispatcher = Dispatcher(
         env,
         jobs,
         Placement(cluster.gpus_per_node, cluster.nodes_per_leaf, cluster.nodes_per_rack, cluster.placement),
-        chosen_policy,
-        work_rate,
+        policy,
+        pool.work_rate,
         gpus_per_node=cluster.gpus_per_node,
         nodes_per_leaf=cluster.nodes_per_leaf,
         horizon_s=horizon_s,
-        reliability=reliability,
-        sharing=None if uplinks is None else Sharing(uplinks),
-        shutdown=shutdown,
+        reliability=pool.reliability,
+        sharing=None if pool.uplinks is None else Sharing(pool.uplinks),
+        shutdown=pool.shutdown,
         walltime=walltime,
         seed=seed,
-        progress=progress,
+        name=pool.suffix,
     )
-    if power is not None:
-        dispatcher.notes.update(job_w=power.job_w, limit_w=power.limit_w)
+    if pool.power is not None:
+        dispatcher.notes.update(job_w=pool.power.job_w, limit_w=pool.power.limit_w)
     if tenancy is not None:
         dispatcher.notes.update(share=tenancy.share, quota=tenancy.quota_gpus)
+    return dispatcher
+
+
+def _run_foreign(
+    env: simpy.Environment, pool: Pool, dispatcher: Dispatcher, maintenance: Maintenance | None, seed: int
+) -> None:
+    """Start the processes of a pool's phases, failures and maintenance."""
+    cluster, reliability = pool.cluster, pool.reliability
     for time_s, n_nodes in cluster.phases:
         spares = 0 if reliability is None else reliability.spares(n_nodes)
         dispatcher.expect_nodes(time_s, n_nodes - spares)
         env.process(_energise(env, dispatcher, time_s, n_nodes, spares))
     if reliability is not None:
         crews = None if reliability.crews is None else simpy.Resource(env, reliability.crews)
-        env.process(node_failures(env, dispatcher, cluster.n_nodes, reliability, seed, crews))
+        env.process(node_failures(env, dispatcher, cluster.n_nodes, reliability, seed, crews, pool.suffix))
         for mode in reliability.modes:
             groups = cluster.groups(mode.scope)
-            env.process(mode_failures(env, dispatcher, mode, groups, reliability, seed, crews))
+            env.process(mode_failures(env, dispatcher, mode, groups, reliability, seed, crews, pool.suffix))
     if maintenance is not None:
         env.process(rounds(env, dispatcher, cluster.n_nodes, maintenance))
-    env.run(until=env.process(dispatcher.run()))
-
-    useful_s = dispatcher.progress_s()
-    if reliability is not None:
-        useful_s *= reliability.useful_share[jobs.class_index]
-    outcome = result(
-        dispatcher.recorder,
-        jobs,
-        useful_s,
-        Counters(dispatcher.n_events, dispatcher.n_passes, dispatcher.reservations.recomputes, dispatcher.max_waiting),
-        gpus_per_node=cluster.gpus_per_node,
-        horizon_s=horizon_s,
-        interruptions=dict(dispatcher.interruptions),
-    )
-    # SimPy's environment, processes and the dispatcher refer to each other; a plan's worth of state is worth freeing
-    # now.
-    del dispatcher, env
-    gc.collect()
-    return outcome
 
 
 def _energise(
@@ -221,75 +272,3 @@ def _energise(
     # One process a phase, all started at time 0: the clock then shows exactly time_s, free of rounding.
     yield env.timeout(time_s)
     dispatcher.add_nodes(time_s, n_nodes, spares)
-
-
-def _check(
-    cluster: ClusterSpec,
-    jobs: Jobs,
-    work_rate: Floats,
-    horizon_s: float,
-    reliability: Reliability | None,
-    uplinks: Uplinks | None,
-    tenancy: Tenancy | None,
-    maintenance: Maintenance | None,
-    walltime: Walltime | None,
-) -> None:
-    if not horizon_s > 0:
-        raise RangeError(f"horizon_s is {horizon_s}; give a time above 0")
-    if maintenance is not None and np.isinf(horizon_s):
-        raise RangeError("horizon_s is infinite, but maintenance goes on for ever; give a finite horizon or none of it")
-    if reliability is not None and np.isinf(horizon_s):
-        raise RangeError("horizon_s is infinite, but nodes fail for ever; give a finite horizon or no reliability")
-    n_classes, n_tenants = len(jobs.class_names), len(jobs.tenants)
-    if tenancy is not None:
-        if tenancy.share.shape != (n_tenants,) or tenancy.quota_gpus.shape != (n_tenants,):
-            raise RangeError(f"shares and quotas have other shapes than the jobs' {n_tenants} tenants")
-        owner = np.zeros(len(jobs), dtype=np.int64) if jobs.tenant_index is None else jobs.tenant_index
-        over = jobs.gpus > tenancy.quota_gpus[owner]
-        if over.any():
-            first = int(np.argmax(over))
-            raise CapacityError(
-                f"job {jobs.job_id[first]} asks for {jobs.gpus[first]} GPUs, more than the quota of its tenant "
-                f"'{jobs.tenants[owner[first]]}', {tenancy.quota_gpus[owner[first]]:g}; so do {over.sum()} jobs in all"
-            )
-    if uplinks is not None and uplinks.wait_frac.shape != work_rate.shape:
-        raise RangeError(f"wait_frac has shape {uplinks.wait_frac.shape}; give that of work_rate, {work_rate.shape}")
-    if work_rate.ndim != 2 or work_rate.shape[0] != n_classes or work_rate.shape[1] < 2:
-        raise RangeError(
-            f"work_rate has shape {work_rate.shape}; give ({n_classes}, largest span + 1), at least 2 columns"
-        )
-    if not np.all((work_rate[:, 1:] > 0) & np.isfinite(work_rate[:, 1:])):
-        raise RangeError("work_rate has a value that is not finite and above 0 in a column from 1")
-    if walltime is not None and walltime.max_s.shape != (n_classes,):
-        raise RangeError(f"max_s has shape {walltime.max_s.shape}; give one value a class ({n_classes},)")
-    if reliability is not None:
-        for name in ("checkpoint_interval_s", "checkpoint_write_s", "restart_s"):
-            if getattr(reliability, name).shape != (n_classes,):
-                raise RangeError(
-                    f"{name} has shape {getattr(reliability, name).shape}; give one value a class ({n_classes},)"
-                )
-    rules = (
-        (jobs.submit_s >= 0, "a submission before time 0"),
-        (np.diff(jobs.submit_s, prepend=0.0) >= 0, "a submission earlier than that of the job before it"),
-        (jobs.run_s >= 0, "a negative run time"),
-        (jobs.submit_s <= (jobs.submit_s if jobs.release_s is None else jobs.release_s), "a release before it"),
-        (jobs.limit_s >= jobs.run_s, "a limit below its run time"),
-        (np.isfinite(jobs.submit_s + jobs.run_s + jobs.limit_s), "a time that is not finite"),
-        (jobs.gpus >= 0, "fewer GPUs than none"),
-        ((jobs.class_index >= 0) & (jobs.class_index < n_classes), "a class that class_names lacks"),
-    )
-    for holds, fault in rules:
-        if not holds.all():
-            first = int(np.argmin(holds))
-            count = int(np.count_nonzero(~holds))
-            raise RangeError(f"job {jobs.job_id[first]} (row {first}) has {fault}; so have {count} of {len(jobs)} jobs")
-    nodes = -(-jobs.gpus // cluster.gpus_per_node)
-    spares = 0 if reliability is None else sum(reliability.spares(n) for _, n in cluster.phases)
-    if np.any(nodes > cluster.n_nodes - spares):
-        widest = int(np.argmax(nodes))
-        beside = f" beside {spares} spares" if spares else ""
-        raise CapacityError(
-            f"job {jobs.job_id[widest]} asks for {jobs.gpus[widest]} GPUs = {nodes[widest]} nodes, but all phases "
-            f"together have {cluster.n_nodes - spares} nodes of {cluster.gpus_per_node} GPUs{beside}; add nodes, or "
-            f"leave out the {np.count_nonzero(nodes > cluster.n_nodes - spares)} jobs that can never fit"
-        )

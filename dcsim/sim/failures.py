@@ -150,8 +150,9 @@ def node_failures(
     reliability: Reliability,
     seed: int,
     crews: simpy.Resource | None = None,
+    name: str = "",
 ) -> Generator[simpy.Event, Any, None]:
-    """Fail nodes at random: the process for the whole cluster.
+    """Fail nodes at random: the process for the whole cluster; *name* ends the names of its streams of draws.
 
     Failures of all *n_nodes*, in service or not, are drawn as one superposed Poisson process, and those that hit a node
     out of service are passed over. The failures of the nodes in service are then exactly a Poisson process of the rate
@@ -160,9 +161,9 @@ def node_failures(
     """
     if reliability.failures_per_node_day == 0 or reliability.modes:
         return
-    failures, repairs = stream(seed, "failures"), stream(seed, "repairs")
+    failures, repairs = stream(seed, f"failures{name}"), stream(seed, f"repairs{name}")
     mean_gap_s = SECONDS_PER_DAY / (reliability.failures_per_node_day * n_nodes)
-    share = rate_shares(reliability.lemon_shape, n_nodes, seed)
+    share = rate_shares(reliability.lemon_shape, n_nodes, seed, name)
     while True:
         yield env.timeout(failures.exponential(mean_gap_s))
         node = int(failures.integers(n_nodes)) if share is None else _pick(share, failures)
@@ -182,17 +183,18 @@ def mode_failures(
     reliability: Reliability,
     seed: int,
     crews: simpy.Resource | None,
+    name: str = "",
 ) -> Generator[simpy.Event, Any, None]:
     """Fail what a mode fails, at random: the process of one mode for the whole cluster.
 
     *groups* are the nodes of each unit that can fail: of each node, rack or leaf. As for :func:`node_failures`, no draw
-    depends on the state of the cluster, and each mode has streams of its own.
+    depends on the state of the cluster; each mode has streams of its own, whose names end with *name*.
     """
     if mode.per_day == 0:
         return
-    failures, repairs = stream(seed, f"failures/{mode.name}"), stream(seed, f"repairs/{mode.name}")
+    failures, repairs = (stream(seed, f"{what}/{mode.name}{name}") for what in ("failures", "repairs"))
     mean_gap_s = SECONDS_PER_DAY / (mode.per_day * len(groups))
-    share = rate_shares(reliability.lemon_shape, len(groups), seed) if mode.scope == "node" else None
+    share = rate_shares(reliability.lemon_shape, len(groups), seed, name) if mode.scope == "node" else None
     while True:
         yield env.timeout(failures.exponential(mean_gap_s))
         unit = int(failures.integers(len(groups))) if share is None else _pick(share, failures)
@@ -205,7 +207,7 @@ def mode_failures(
             env.process(_repair(env, cluster, hit, repair_s, expected_return_s, crews))
 
 
-def rate_shares(shape: float, n_nodes: int, seed: int) -> Floats | None:
+def rate_shares(shape: float, n_nodes: int, seed: int, name: str = "") -> Floats | None:
     """Cumulative shares of the failures that each node has, of gamma-distributed rates; None where all are alike. [1]
 
     References
@@ -214,7 +216,7 @@ def rate_shares(shape: float, n_nodes: int, seed: int) -> Floats | None:
     """
     if np.isinf(shape):
         return None
-    rates = stream(seed, "lemons").gamma(shape, 1.0, n_nodes)
+    rates = stream(seed, f"lemons{name}").gamma(shape, 1.0, n_nodes)
     cumulative = np.cumsum(rates)
     return np.asarray(cumulative / cumulative[-1])
 

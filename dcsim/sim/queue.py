@@ -31,15 +31,18 @@ class SizeQueue:
         Nodes that a job of this size takes; 1 for a share of a node.
     share_gpus : int
         GPUs of a job smaller than a node; 0 for whole nodes.
+    node_share : float
+        Nodes that it takes, the share of one as a fraction.
     jobs : sequence of int
         All jobs of this size that can ever queue, ascending.
     """
 
-    __slots__ = ("_capacity", "_front", "_tree", "jobs", "n_queued", "nodes", "share_gpus")
+    __slots__ = ("_capacity", "_front", "_tree", "jobs", "n_queued", "node_share", "nodes", "share_gpus")
 
-    def __init__(self, nodes: int, share_gpus: int, jobs: Sequence[int]) -> None:
+    def __init__(self, nodes: int, share_gpus: int, node_share: float, jobs: Sequence[int]) -> None:
         self.nodes = nodes
         self.share_gpus = share_gpus
+        self.node_share = node_share
         self.jobs = jobs
         self.n_queued = 0
         self._capacity = 1 << (len(jobs) - 1).bit_length()
@@ -123,9 +126,11 @@ class JobQueue:
         The queued jobs, as keys, in the order in which they came.
     limit_s : array of float
         Current limit of each job; change it only while the job is not queued. [s]
+    node_s : float
+        Nodes times limit of the queued jobs. [s]
     """
 
-    __slots__ = ("_in_order", "_place", "_queued", "limit_s", "members", "size_of", "sizes")
+    __slots__ = ("_in_order", "_place", "_queued", "limit_s", "members", "node_s", "size_of", "sizes")
 
     def __init__(self, gpus: Ints, limit_s: Floats, gpus_per_node: int) -> None:
         nodes = -(-gpus // gpus_per_node)
@@ -139,10 +144,13 @@ class JobQueue:
             members = by_size[start:end]
             place[members] = np.arange(end - start)
             share_gpus = level if level < gpus_per_node else 0
-            self.sizes.append(SizeQueue(max(1, level - gpus_per_node + 1), share_gpus, array("q", members)))
+            nodes_taken = max(1, level - gpus_per_node + 1)
+            node_share = share_gpus / gpus_per_node if share_gpus else float(nodes_taken)
+            self.sizes.append(SizeQueue(nodes_taken, share_gpus, node_share, array("q", members)))
         self.size_of = [self.sizes[index] for index in size_index.tolist()]
         self.limit_s = array("d", limit_s)
         self.members: dict[int, None] = {}
+        self.node_s = 0.0
         self._place = array("q", place)
         self._queued = bytearray(len(gpus))
         self._in_order: list[int] = []
@@ -158,16 +166,21 @@ class JobQueue:
 
     def put(self, job: int) -> None:
         """Queue *job* at its place by order of submission."""
-        self.size_of[job].put(self._place[job], self.limit_s[job])
+        size, limit_s = self.size_of[job], self.limit_s[job]
+        size.put(self._place[job], limit_s)
+        self.node_s += size.node_share * limit_s
         self._queued[job] = 1
         self.members[job] = None
         heappush(self._in_order, job)
 
     def drop(self, job: int) -> None:
         """Take *job* out of the queue."""
-        self.size_of[job].drop(self._place[job])
+        size = self.size_of[job]
+        size.drop(self._place[job])
         self._queued[job] = 0
         del self.members[job]
+        # Exactly nothing where nobody waits, whatever the sums rounded to.
+        self.node_s = self.node_s - size.node_share * self.limit_s[job] if self.members else 0.0
 
     def head(self) -> int:
         """Return the earliest-submitted queued job, or -1 if the queue is empty."""

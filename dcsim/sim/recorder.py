@@ -4,8 +4,7 @@ Columns grow only when something changes; times are exact, so integrals over the
 """
 
 from array import array
-from dataclasses import dataclass, field
-from math import isnan
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -192,6 +191,14 @@ class SimResult:
     counters: Counters
     interruptions: dict[str, int] = field(default_factory=dict)
 
+    def of(self, rows: Ints) -> "SimResult":
+        """The same for some of the jobs, ascending, which are all that have segments; nodes stay as they are."""
+        place = np.full(len(self.jobs), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        by_job = ("gpus_held", "ready_s", "first_start_s", "end_s", "status", "restarts", "held_s", "useful_s", "span")
+        columns = {name: getattr(self, name)[rows] for name in by_job}
+        return replace(self, jobs=self.jobs.select(rows), segment_job=place[self.segment_job], **columns)
+
     def gpus_energised(self) -> StepSeries:
         """GPUs in nodes with power, failed ones included."""
         return StepSeries.from_changes(self.added_time_s, self.added_nodes * self.gpus_per_node)
@@ -250,6 +257,7 @@ def result(
     *,
     gpus_per_node: int,
     horizon_s: float,
+    ready_s: Floats | None = None,
     interruptions: dict[str, int] | None = None,
 ) -> SimResult:
     """Turn a finished log into arrays.
@@ -268,6 +276,8 @@ def result(
         GPUs in every node.
     horizon_s : float
         End of the simulation. [s]
+    ready_s : ndarray, shape (n_jobs,), optional
+        As in ``SimResult.ready_s``; the submission if absent. [s]
     interruptions : dict of int, optional
         How often jobs were stopped, by cause.
     """
@@ -291,9 +301,6 @@ def result(
     completed = reason == COMPLETED
     completed_s[segment_job[completed]] = end_s[completed]
 
-    ready_s = jobs.submit_s.copy()
-    for child, parents in (jobs.parents or {}).items():
-        ready_s[child] = max([ready_s[child], *completed_s[list(parents)]], key=lambda time_s: (isnan(time_s), time_s))
     status = np.where(jobs.submit_s < horizon_s, STATUSES.index("queued"), STATUSES.index("not submitted"))
     status[segment_job[completed]] = STATUSES.index("completed")
     status[segment_job[reason == HORIZON]] = STATUSES.index("running")
@@ -309,7 +316,7 @@ def result(
         segment_end_s=end_s,
         segment_span=span,
         segment_reason=reason,
-        ready_s=ready_s,
+        ready_s=jobs.submit_s if ready_s is None else ready_s,
         first_start_s=first_start_s,
         end_s=completed_s,
         status=status,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.sim.pools import WHOLE, Nodes, Placed, Pods, place
+from dcsim.sim.pods import WHOLE, Nodes, Placed, Pods, place
 from dcsim.workload.traces.pods import PodTrace, read_nodes, read_pods
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.errors import CapacityError, InputError, RangeError
-from dcsim.sim.pools import WHOLE, Nodes, Pods, place
+from dcsim.sim.pods import WHOLE, Nodes, Pods, place
 from dcsim.steps import StepSeries
 from dcsim.study import cli
 from dcsim.study.pods import placed, pods_of

@@ -1,4 +1,4 @@
-"""Pools of unlike nodes: pods that ask for processors, memory and GPUs or parts of one, each on a node that has them.
+"""Pods on unlike nodes: each asks for processors, memory and GPUs or a part of one, on a node that has them.
 
 Arrays over nodes, one placement at a time; a pod waits until some node has room, and waits for nobody. What
 :mod:`dcsim.sim.engine` does for gangs on like nodes, this does for single pods on unlike ones.
