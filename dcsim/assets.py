@@ -144,10 +144,11 @@ def _construction(used: Assumptions, scenario: Scenario, phase: Phase, counts: P
 
 
 def _hardware(used: Assumptions, scenario: Scenario, phase: Phase, counts: PhaseCounts) -> Iterator[Asset]:
-    facility = scenario.facility
-    server = used.catalog.resolve("servers", facility.server)
-    switch = used.catalog.resolve("switches", facility.fabric.switch)
-    optic = used.catalog.resolve("optics", facility.fabric.optic)
+    pool = scenario.facility.pool(phase.pool)
+    fabric = pool.fabric
+    server = used.catalog.resolve("servers", pool.server)
+    switch = used.catalog.resolve("switches", fabric.switch)
+    optic = used.catalog.resolve("optics", fabric.optic)
     asset = partial(
         Asset,
         phase.name,
@@ -161,7 +162,7 @@ def _hardware(used: Assumptions, scenario: Scenario, phase: Phase, counts: Phase
         hardware=True,
         value_decay_frac=used.use("residual value of hardware", "servers", server, "value_decay_frac_per_year"),
     )
-    optical = facility.fabric.host_links == "optical"
+    optical = fabric.host_links == "optical"
     fibres = counts.fabric.switch_links + (counts.fabric.host_links if optical else 0)
     coppers = 0 if optical else counts.fabric.host_links
     for asset_class, item, quantity, unit, table, key, parameter in (

@@ -1,6 +1,7 @@
 """Build: from megawatts down to servers, network, plant and feeds, phase by phase, and the limit that binds in each."""
 
 import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.assets import Asset
-from dcsim.capacity import Capacity, SiteDesign
+from dcsim.capacity import Capacity, PoolDesign, SiteDesign
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions, carbon_table
 from dcsim.catalog.weather import WeatherYear, weather
 from dcsim.clean_power import CleanSupply, supplies
 from dcsim.climate import Climate, climate, design_hour
 from dcsim.errors import UnknownNameError
-from dcsim.model.facility import Fabric
+from dcsim.model.facility import Fabric, PoolParts
 from dcsim.model.load import Loaded
 from dcsim.phases import BuiltPhase, fill_phases
 from dcsim.physics.cooling import COOLING
@@ -23,30 +24,45 @@ from dcsim.physics.electrical import PDU, SUBSTATION, TRANSFORMER, PowerChain, u
 from dcsim.physics.fabric import FABRICS
 from dcsim.physics.generators import Generators, fuel_of_tests_l_per_s, installed_w
 from dcsim.physics.rack_supplies import RACK_SUPPLY
-from dcsim.physics.servers import ServerPower
 from dcsim.registry import lookup
-from dcsim.services import Services, server_power, services
+from dcsim.services import Services, built_services, server_power
 from dcsim.units import SECONDS_PER_DAY, kw_from_w, mw_from_w, w_from_kw
-from dcsim.workload.model_runs import Modelled, class_rate
+from dcsim.workload.jobs import Room
+from dcsim.workload.model_runs import Modelled
 
 Floats = NDArray[np.float64]
 
 # Scheduling policies that switch idle nodes off.
 SWITCHING = ("easy_shutdown",)
-# GPUs of the run whose step times over spans stand for a class of jobs. Assumption: the usual large job.
-CLASS_GPUS = 512
+
+
+@dataclass(frozen=True)
+class BuiltPool:
+    """Servers of one kind: what jobs get and draw there, and how they stand under their leaves and in racks."""
+
+    name: str
+    server: str
+    services: Services
+    speed: Floats
+    nodes_per_leaf: int
+    nodes_per_rack: int
+    node_off_w: float
+    oversubscription: float
+
+    @property
+    def gpus_per_server(self) -> int:
+        """GPUs in a server."""
+        return self.services.gpus_per_node
 
 
 @dataclass(frozen=True)
 class Facility:
     """A scenario made of parts of the catalog: counts, ratings and series."""
 
+    pools: tuple[BuiltPool, ...]
     phases: tuple[BuiltPhase, ...]
     assets: tuple[Asset, ...]
     design: SiteDesign
-    services: Services
-    nodes_per_leaf: int
-    nodes_per_rack: int
     climate: Climate
     weather: WeatherYear
     carbon: Floats
@@ -55,25 +71,36 @@ class Facility:
     generators: Generators
     test_fuel_l_s: tuple[float, ...]
     diesel_kg_per_l: float
-    node_off_w: float
     interval_s: int
     horizon_s: float
     notes: tuple[str, ...]
-
-    @property
-    def gpus_per_server(self) -> int:
-        """GPUs in a server."""
-        return self.services.gpus_per_node
 
     @property
     def final(self) -> Capacity:
         """What stands when every phase is energised."""
         return self.phases[-1].capacity
 
+    def gpus(self, capacity: Capacity, pools: Collection[int] | None = None) -> int:
+        """GPUs that stand in some of the pools, or in all."""
+        return sum(
+            n * pool.gpus_per_server
+            for index, (pool, n) in enumerate(zip(self.pools, capacity.pool_servers, strict=True))
+            if pools is None or index in pools
+        )
+
     @property
-    def capacity_gpus(self) -> tuple[tuple[float, int], ...]:
-        """Energised GPUs from each phase's date on. [s, GPU]"""
-        return tuple((p.capacity.start_s, p.capacity.servers * self.gpus_per_server) for p in self.phases)
+    def rooms(self) -> tuple[Room, ...]:
+        """Energised GPUs of each pool from each phase's date on."""
+        return tuple(
+            Room(
+                pool.name,
+                tuple((phase.capacity.start_s, self.gpus(phase.capacity, (index,))) for phase in self.phases),
+                pool.gpus_per_server,
+                pool.gpus_per_server * pool.nodes_per_leaf,
+                dict(zip(pool.services.class_names, pool.speed.tolist(), strict=True)),
+            )
+            for index, pool in enumerate(self.pools)
+        )
 
     @property
     def edges_s(self) -> Floats:
@@ -89,14 +116,16 @@ class Facility:
                     "name": phase.name,
                     "energised": phase.energised.isoformat(),
                     "servers": phase.added,
-                    "gpus": phase.capacity.servers * self.gpus_per_server,
+                    "gpus": self.gpus(phase.capacity),
+                    "pool": self.pools[phase.pool].name,
+                    "server": self.pools[phase.pool].server,
                     "binding": phase.binding,
                     "limits": [dataclasses.asdict(limit) for limit in phase.limits],
                     "critical_mw": mw_from_w(phase.capacity.critical_rating_w),
                     "design_it_mw": mw_from_w(phase.capacity.it_design_w),
                     "design_facility_mw": mw_from_w(phase.capacity.facility_design_w),
                     "generators_mw": mw_from_w(installed_w(self.generators, phase.capacity.facility_design_w)),
-                    "switches": phase.capacity.fabric.switches,
+                    "switches": phase.capacity.switches,
                     "fabric_kw": kw_from_w(phase.capacity.fabric_power_w),
                 }
                 for phase in self.phases
@@ -120,7 +149,7 @@ def build(
     used: Assumptions,
     class_names: tuple[str, ...],
     runs: tuple[Modelled, ...] = (),
-    of: Machine | None = None,
+    machines: Mapping[str, Machine] | None = None,
 ) -> Facility:
     """Build the facility of a scenario.
 
@@ -134,8 +163,8 @@ def build(
         Workload classes of the jobs, in the order that jobs index them.
     runs : tuple of Modelled
         Training runs of known models.
-    of : Machine
-        What is known of the GPUs beyond the catalog.
+    machines : mapping of str to Machine
+        What is known of the GPUs beyond the catalog, by pool.
 
     Raises
     ------
@@ -154,24 +183,9 @@ def build(
         return used.state(what, "operations", operations, parameter, value, unit)
 
     margin_k = default(scenario.site.design_margin_k, "design hour", "design_margin_k", "K")
-    server = used.catalog.resolve("servers", stated.server)
-    power = server_power(used, server)
-    gpus = int(used.use("servers", "servers", server, "gpus"))
-    rates = {
-        name: class_rate(name, model, loaded, used, CLASS_GPUS, of or Machine())
-        for name, model in scenario.workload.class_models.items()
-    }
-    served = services(used, class_names, power, gpus, stated.cooling.supply_air_temp_c, runs, rates)
-    if stated.server_design_kw is None:
-        server_w = used.use("sizing of feeds and plant", "servers", server, "peak_power_w")
-    else:
-        server_w = w_from_kw(stated.server_design_kw)
-        used.state("sizing of feeds and plant", "servers", server, "peak_power_w", server_w, "W")
-    _check_server_design(loaded, served, server_w)
-    nics = int(used.use("network", "servers", server, "nics"))
-    radix, switch_w, optic_w = _network_parts(used, stated.fabric)
-    fabric_kind = lookup(FABRICS, stated.fabric.kind, "fabric")
-    _check_plates(loaded, power)
+    parts = [stated.pool(name) for name in stated.pool_names]
+    designs = tuple(_pool_design(used, part) for part in parts)
+    _check_plates(loaded, parts, designs)
     _note_chain(used, stated.power)
     for parameter, value in vars(stated.cooling).items():
         if not isinstance(value, str):
@@ -180,33 +194,39 @@ def build(
         chain=stated.power,
         cooling=stated.cooling,
         outdoor=design_hour(year, margin_k),
-        server=power,
-        server_design_w=server_w,
-        ports_per_server=nics,
-        radix=radix,
-        fabric=fabric_kind,
-        oversubscription=stated.fabric.oversubscription,
-        optical_hosts=stated.fabric.host_links == "optical",
-        switch_power_w=switch_w,
-        optic_power_w=optic_w,
+        pools=designs,
         support_frac=default(stated.support_power_frac, "storage and support servers", "support_power_frac", "1"),
         lighting_frac=default(stated.lighting_frac, "lighting and services", "lighting_frac", "1"),
         power_oversubscription=stated.power_oversubscription,
     )
-    per_rack = _servers_per_rack(loaded, used, server, server_w)
-    node_off_w = 0.0
-    if scenario.workload.policy in SWITCHING:
-        node_off_w = used.use("idle nodes", "servers", server, "off_power_w")
+    served = built_services(loaded, used, class_names, runs, machines or {}, parts, designs)
+    for part, of, one in zip(parts, designs, served, strict=True):
+        _check_server_design(loaded, part, one.services, of.server_design_w)
+    per_rack = tuple(
+        _servers_per_rack(loaded, used, part, of.server_design_w) for part, of in zip(parts, designs, strict=True)
+    )
     phases, assets = fill_phases(loaded, used, design, per_rack)
     horizon_s = (scenario.plan.end - scenario.plan.start).days * SECONDS_PER_DAY
     interval_s = scenario.report.interval_s
     return Facility(
+        pools=tuple(
+            BuiltPool(
+                name=part.name,
+                server=used.catalog.resolve("servers", part.server),
+                services=one.services,
+                speed=one.speed,
+                nodes_per_leaf=of.fabric.nodes_per_group(counts, of.ports_per_server),
+                nodes_per_rack=in_rack,
+                node_off_w=_node_off_w(used, scenario.workload.policy, part),
+                oversubscription=of.oversubscription,
+            )
+            for part, of, one, counts, in_rack in zip(
+                parts, designs, served, phases[-1].capacity.fabrics, per_rack, strict=True
+            )
+        ),
         phases=phases,
         assets=assets,
         design=design,
-        services=served,
-        nodes_per_leaf=fabric_kind.nodes_per_group(phases[-1].capacity.fabric, nics),
-        nodes_per_rack=per_rack,
         climate=climate(year, scenario.plan.start, round(horizon_s / interval_s), interval_s),
         weather=year,
         carbon=carbon_table(scenario.site.carbon),
@@ -215,11 +235,40 @@ def build(
         generators=stated.generators,
         test_fuel_l_s=_test_fuel(used, stated.generators, [phase.capacity.facility_design_w for phase in phases]),
         diesel_kg_per_l=used.use("carbon of generators", "electrical", "generator-diesel", "carbon_kg_per_l"),
-        node_off_w=node_off_w,
         interval_s=interval_s,
         horizon_s=horizon_s,
-        notes=(*year.notes,),
+        notes=(*year.notes, *(note for one in served for note in one.notes)),
     )
+
+
+def _pool_design(used: Assumptions, part: PoolParts) -> PoolDesign:
+    """The server of a pool and its network, by the catalog."""
+    server = used.catalog.resolve("servers", part.server)
+    if part.server_design_kw is None:
+        server_w = used.use("sizing of feeds and plant", "servers", server, "peak_power_w")
+    else:
+        server_w = w_from_kw(part.server_design_kw)
+        used.state("sizing of feeds and plant", "servers", server, "peak_power_w", server_w, "W")
+    radix, switch_w, optic_w = _network_parts(used, part.fabric)
+    return PoolDesign(
+        name=part.name,
+        server=server_power(used, server),
+        server_design_w=server_w,
+        ports_per_server=int(used.use("network", "servers", server, "nics")),
+        radix=radix,
+        fabric=lookup(FABRICS, part.fabric.kind, "fabric"),
+        oversubscription=part.fabric.oversubscription,
+        optical_hosts=part.fabric.host_links == "optical",
+        switch_power_w=switch_w,
+        optic_power_w=optic_w,
+    )
+
+
+def _node_off_w(used: Assumptions, policy: str, part: PoolParts) -> float:
+    """Power of a server that is switched off, where the policy does that. [W]"""
+    if policy not in SWITCHING:
+        return 0.0
+    return used.use("idle nodes", "servers", used.catalog.resolve("servers", part.server), "off_power_w")
 
 
 def _test_fuel(used: Assumptions, part: Generators, design_w: list[float]) -> tuple[float, ...]:
@@ -238,27 +287,29 @@ def _weather(loaded: Loaded) -> WeatherYear:
         raise loaded.fault(("site", "weather"), str(error)) from None
 
 
-def _check_plates(loaded: Loaded, power: ServerPower) -> None:
-    """Refuse cold plates without coolant, and coolant without cold plates."""
-    facility = loaded.scenario.facility
-    takes_liquid = COOLING[facility.cooling.kind].takes_liquid
-    if takes_liquid == (power.liquid_frac > 0):
+def _check_plates(loaded: Loaded, parts: Sequence[PoolParts], designs: Sequence[PoolDesign]) -> None:
+    """Refuse cold plates without coolant, and coolant where no server has cold plates."""
+    kind = loaded.scenario.facility.cooling.kind
+    takes_liquid = COOLING[kind].takes_liquid
+    have = [of.server.liquid_frac > 0 for of in designs]
+    if any(have) if takes_liquid else not any(have):
         return
-    has = "has cold plates" if power.liquid_frac > 0 else "has no cold plates"
+    part = parts[have.index(True)] if any(have) else parts[0]
+    has = "has cold plates" if any(have) else "has no cold plates"
     serves = "serves cold plates" if takes_liquid else "serves air only"
     raise loaded.fault(
-        ("facility", "server"),
-        f"'{facility.server}' {has}, but facility.cooling.kind '{facility.cooling.kind}' {serves}; change one of them",
+        part.place("server"),
+        f"'{part.server}' {has}, but facility.cooling.kind '{kind}' {serves}; change one of them",
     )
 
 
-def _check_server_design(loaded: Loaded, served: Services, server_w: float) -> None:
+def _check_server_design(loaded: Loaded, part: PoolParts, served: Services, server_w: float) -> None:
     """Refuse feeds sized below what a class draws: nothing here would cap it."""
     highest = served.gpu_power_w[:, 1:].max(axis=1) * served.gpus_per_node
     worst = int(highest.argmax())
     if highest[worst] > server_w:
         raise loaded.fault(
-            ("facility", "server_design_kw"),
+            part.place("server_design_kw"),
             f"feeds sized for {kw_from_w(server_w):.2f} kW a server are below the {kw_from_w(highest[worst]):.2f} kW "
             f"that {served.class_names[worst]} jobs draw, and nothing would cap them; raise it",
         )
@@ -291,17 +342,17 @@ def _note_chain(used: Assumptions, chain: PowerChain) -> None:
     used.state("electrical losses", "electrical", "power-chain", "mechanical_ups_frac", frac, "1")
 
 
-def _servers_per_rack(loaded: Loaded, used: Assumptions, server: str, server_w: float) -> int:
+def _servers_per_rack(loaded: Loaded, used: Assumptions, part: PoolParts, server_w: float) -> int:
     """How many servers a rack's feed and height hold; the stated density is checked against both."""
-    racks = loaded.scenario.facility.racks
-    height_u = int(used.use("rack density", "servers", server, "rack_units"))
+    racks = part.racks
+    height_u = int(used.use("rack density", "servers", used.catalog.resolve("servers", part.server), "rack_units"))
     usable_w = w_from_kw(racks.feed_kw) * racks.continuous_frac
     by_feed, by_height = int(usable_w // server_w), racks.height_u // height_u
     density = racks.servers_per_rack
     if by_feed < 1 or (density is not None and density * server_w > usable_w):
         wanted = density or 1
         raise loaded.fault(
-            ("facility", "racks", "feed_kw"),
+            part.place("racks", "feed_kw"),
             f"{wanted} server{'s' if wanted > 1 else ''} of {kw_from_w(server_w):.2f} kW need "
             f"{wanted * kw_from_w(server_w):.1f} kW in a rack whose feed of {racks.feed_kw:g} kW gives "
             f"{kw_from_w(usable_w):.1f} kW continuously; "
@@ -309,7 +360,7 @@ def _servers_per_rack(loaded: Loaded, used: Assumptions, server: str, server_w: 
         )
     if by_height < 1 or (density is not None and density > by_height):
         raise loaded.fault(
-            ("facility", "racks", "height_u"),
+            part.place("racks", "height_u"),
             f"{density or 1} servers of {height_u} U do not fit a rack of {racks.height_u} U; "
             "raise the height or lower servers_per_rack",
         )

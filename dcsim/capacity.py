@@ -20,11 +20,14 @@ UPS_PASSES = 5
 
 @dataclass(frozen=True)
 class Capacity:
-    """What stands from ``start_s`` on, all phases energised by then together; powers in W."""
+    """What stands from ``start_s`` on, all phases energised by then together; powers in W.
+
+    ``pool_servers`` and ``fabrics`` are by pool.
+    """
 
     start_s: float
-    servers: int
-    fabric: FabricCounts
+    pool_servers: tuple[int, ...]
+    fabrics: tuple[FabricCounts, ...]
     it_design_w: float
     heat_design_w: float
     fabric_power_w: float
@@ -37,18 +40,26 @@ class Capacity:
     facility_design_w: float
 
     @property
+    def servers(self) -> int:
+        """Servers of all pools."""
+        return sum(self.pool_servers)
+
+    @property
+    def switches(self) -> int:
+        """Switches of all compute networks."""
+        return sum(fabric.switches for fabric in self.fabrics)
+
+    @property
     def design_pue(self) -> float:
         """Facility power over IT power at full design load in the design hour. [1]"""
         return self.facility_design_w / self.it_design_w
 
 
 @dataclass(frozen=True)
-class SiteDesign:
-    """The parts and rules that turn a number of servers into a site."""
+class PoolDesign:
+    """A server of a pool and the compute network that connects them."""
 
-    chain: PowerChain
-    cooling: CoolingPart
-    outdoor: Outdoor
+    name: str
     server: ServerPower
     server_design_w: float
     ports_per_server: int
@@ -58,6 +69,30 @@ class SiteDesign:
     optical_hosts: bool
     switch_power_w: float
     optic_power_w: float
+
+    def counts(self, servers: int) -> FabricCounts:
+        """Network of so many servers.
+
+        Raises
+        ------
+        CapacityError
+            If it cannot connect them.
+        """
+        return self.fabric.counts(servers * self.ports_per_server, self.radix, self.oversubscription)
+
+    def fabric_w(self, counts: FabricCounts) -> float:
+        """Power of a network. [W]"""
+        return counts.switches * self.switch_power_w + counts.optics(self.optical_hosts) * self.optic_power_w
+
+
+@dataclass(frozen=True)
+class SiteDesign:
+    """The parts and rules that turn numbers of servers into a site."""
+
+    chain: PowerChain
+    cooling: CoolingPart
+    outdoor: Outdoor
+    pools: tuple[PoolDesign, ...]
     support_frac: float
     lighting_frac: float
     power_oversubscription: float = 1.0
@@ -66,13 +101,13 @@ class SiteDesign:
     def _passes(self) -> int:
         return UPS_PASSES if self.chain.mechanical_ups_frac > 0 else 1
 
-    def capacity(self, servers: int, start_s: float, utility_w: float, critical_w: float) -> Capacity:
-        """Site with that many servers.
+    def capacity(self, servers: tuple[int, ...], start_s: float, utility_w: float, critical_w: float) -> Capacity:
+        """Site with so many servers.
 
         Parameters
         ----------
-        servers : int
-            From 0.
+        servers : tuple of int
+            By pool, from 0.
         start_s : float
             When it stands. [s]
         utility_w : float
@@ -85,18 +120,21 @@ class SiteDesign:
         CapacityError
             If the design load exceeds the utility power, or the network cannot connect so many servers.
         """
-        fabric = self.fabric.counts(servers * self.ports_per_server, self.radix, self.oversubscription)
-        fabric_w = fabric.switches * self.switch_power_w + fabric.optics(self.optical_hosts) * self.optic_power_w
-        servers_w = servers * self.server_design_w
+        fabrics = tuple(pool.counts(n) for pool, n in zip(self.pools, servers, strict=True))
+        fabric_w = sum(pool.fabric_w(counts) for pool, counts in zip(self.pools, fabrics, strict=True))
+        servers_w = sum(n * pool.server_design_w for pool, n in zip(self.pools, servers, strict=True))
         at_once_w = servers_w / self.power_oversubscription
         it_w = at_once_w + servers_w * self.support_frac + fabric_w
         lighting_w = self.lighting_frac * it_w
         critical_w = max(critical_w, it_w)
         # Cold plates take their share of the electronics at most; what they leave, fans included, the air must take.
         # With fewer than all at their design power the fans may turn fast or slow, so each path is sized for its worst.
-        fans_w = servers * self.server.fan_max_w
-        liquid_w = self.server.liquid_frac * min(max(servers_w - fans_w, 0.0), at_once_w)
-        least_w = self.server.liquid_frac * max(at_once_w - fans_w, 0.0)
+        liquid_w = least_w = 0.0
+        for pool, n in zip(self.pools, servers, strict=True):
+            pool_w, fans_w = n * pool.server_design_w, n * pool.server.fan_max_w
+            pool_at_once_w = pool_w / self.power_oversubscription
+            liquid_w += pool.server.liquid_frac * min(max(pool_w - fans_w, 0.0), pool_at_once_w)
+            least_w += pool.server.liquid_frac * max(pool_at_once_w - fans_w, 0.0)
         plant_w = 0.0
         for _ in range(self._passes):
             pdu_w, ups_w = indoor_losses_w(
@@ -121,8 +159,8 @@ class SiteDesign:
         )
         return Capacity(
             start_s=start_s,
-            servers=servers,
-            fabric=fabric,
+            pool_servers=servers,
+            fabrics=fabrics,
             it_design_w=it_w,
             heat_design_w=rating.heat_w,
             fabric_power_w=fabric_w,

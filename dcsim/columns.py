@@ -79,9 +79,26 @@ INTERVALS = (
     ),
 )
 
+# What pools have each, and the facility as their sum.
+OF_POOLS = (
+    "gpus_energised",
+    "gpus_down",
+    "gpus_allocated",
+    "jobs_queued",
+    "gpus_queued",
+    "job_power_w",
+    "idle_power_w",
+    "server_fan_power_w",
+)
+POOLS = (
+    Column("pool", "s", "", "pool of nodes"),
+    *(column for column in INTERVALS if column.name in ("start_s", "duration_s", *OF_POOLS)),
+)
+
 JOBS = (
     Column("job_id", "i", "", "the trace's own number, or the order of submission"),
     Column("job_class", "s", "", "workload class"),
+    Column("pool", "s", "", "pool of nodes that it went to, or would have; empty for a skipped job"),
     Column("submit_s", "f", "s", "when the job was submitted, from the plan's start"),
     Column(
         "ready_s",
@@ -152,6 +169,7 @@ SCHEDULE = (
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "intervals": INTERVALS,
+    "pools": POOLS,
     "jobs": JOBS,
     "ledger": LEDGER,
     "assumptions": ASSUMPTIONS,

@@ -1,19 +1,21 @@
 """Account: the change log of a simulation and a weather year become the interval table, vectorised over intervals."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dcsim.build import Facility
+from dcsim.build import BuiltPool, Facility
 from dcsim.clean_power import carbon_left_kg
-from dcsim.columns import INTERVALS, JOBS
+from dcsim.columns import INTERVALS, JOBS, OF_POOLS, POOLS
 from dcsim.errors import CapacityError
 from dcsim.physics.rack_supplies import compute_power_w
+from dcsim.sim.engine import PoolResult
 from dcsim.sim.recorder import OFF, QUEUED_AGAIN, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
-from dcsim.units import J_PER_KWH
+from dcsim.units import J_PER_KWH, SECONDS_PER_HOUR, mwh_from_j
 from dcsim.workload.demand import Demand
 from dcsim.workload.jobs import Jobs
 
@@ -45,18 +47,18 @@ SURROUNDINGS = (
 )
 
 
-def held_power(facility: Facility, result: SimResult) -> StepSeries:
-    """Power [W] and server fan power [W] of the GPUs that jobs hold, and their number, as columns."""
+def held_power(pool: BuiltPool, result: SimResult) -> StepSeries:
+    """Power [W] and server fan power [W] of the GPUs that jobs hold in a pool, and their number, as columns."""
     gpus = result.gpus_held[result.segment_job]
-    held = np.column_stack([*_segment_power_w(facility, result), gpus])
+    held = np.column_stack([*_segment_power_w(pool, result), gpus])
     times_s = np.concatenate([result.segment_start_s, result.segment_end_s])
     return StepSeries.from_changes(times_s, np.concatenate([held, -held]))
 
 
-def _segment_power_w(facility: Facility, result: SimResult) -> tuple[Floats, Floats]:
+def _segment_power_w(pool: BuiltPool, result: SimResult) -> tuple[Floats, Floats]:
     job_class = result.jobs.class_index[result.segment_job]
     gpus = result.gpus_held[result.segment_job]
-    services = facility.services
+    services = pool.services
     span = np.minimum(result.segment_span, services.work_rate.shape[1] - 1)
     return gpus * services.gpu_power_w[job_class, span], gpus * services.gpu_fan_w[job_class, span]
 
@@ -71,20 +73,21 @@ def waiting(result: SimResult) -> StepSeries:
     return StepSeries.from_changes(times_s, np.concatenate([asked[submitted], -started, started[again]]))
 
 
-def account(facility: Facility, result: SimResult) -> pd.DataFrame:
+def account(facility: Facility, results: Sequence[PoolResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Interval table of a plan.
 
     Parameters
     ----------
     facility : Facility
-        Ratings by phase, plant, power chain, weather and carbon.
-    result : SimResult
-        What the jobs did.
+        Pools, ratings by phase, plant, power chain, weather and carbon.
+    results : sequence of PoolResult
+        What the jobs did in each pool.
 
     Returns
     -------
-    DataFrame
-        The declared columns of the intervals table; every power is the exact mean over its interval.
+    intervals, pools : DataFrame
+        The declared columns of both tables, the latter pool after pool; every power is the exact mean over its
+        interval.
 
     Raises
     ------
@@ -93,33 +96,30 @@ def account(facility: Facility, result: SimResult) -> pd.DataFrame:
     """
     edges_s = facility.edges_s
     duration_s = np.diff(edges_s)
-    services = facility.services
+    of_pools = [
+        _of_pool(pool, one.result, edges_s, facility.interval_s)
+        for pool, one in zip(facility.pools, results, strict=True)
+    ]
 
-    def mean(series: StepSeries) -> Floats:
-        integral = series.integral(edges_s)
-        return integral / (duration_s if integral.ndim == 1 else duration_s[:, None])
+    def total(name: str) -> Floats:
+        return np.asarray(sum(one[name] for one in of_pools))
 
-    held, queue = mean(held_power(facility, result)), mean(waiting(result))
-    energised, down = mean(result.gpus_energised()), mean(result.gpus_down())
-    # A failed node stays powered while it is diagnosed, so it idles; one that is started or stopped draws as if it did.
-    off = mean(result.nodes_by_power_state())[:, OFF]
-    idle_gpus = np.maximum(energised - held[:, 2] - off * result.gpus_per_node, 0.0)
     table: dict[str, NDArray[Any]] = {
         "start_s": edges_s[:-1],
         "duration_s": duration_s,
-        "gpus_energised": energised,
-        "gpus_down": down,
-        "gpus_allocated": held[:, 2],
-        "jobs_queued": queue[:, 0],
-        "gpus_queued": queue[:, 1],
-        "job_power_w": held[:, 0],
-        "idle_power_w": idle_gpus * services.idle_gpu_power_w + off * facility.node_off_w,
-        "server_fan_power_w": held[:, 1] + idle_gpus * services.idle_gpu_fan_w,
         "dry_bulb_c": np.asarray(facility.climate.year.dry_bulb_c)[facility.climate.row],
         "wet_bulb_c": np.asarray(facility.climate.year.wet_bulb_c)[facility.climate.row],
         "carbon_intensity_kg_per_kwh": facility.carbon[facility.climate.month - 1, facility.climate.hour],
     }
-    _surround(facility, table)
+    table |= {name: total(name) for name in OF_POOLS}
+    # Cold plates take their share of what the electronics of their servers draw.
+    liquid_w = np.asarray(
+        sum(
+            of.server.liquid_frac * (one["job_power_w"] + one["idle_power_w"] - one["server_fan_power_w"])
+            for of, one in zip(facility.design.pools, of_pools, strict=True)
+        )
+    )
+    _surround(facility, table, liquid_w)
     table["electrical_loss_w"] = table["pdu_loss_w"] + table["ups_loss_w"] + table["transformer_loss_w"]
     table["cooling_power_w"] = (
         table["room_fan_power_w"]
@@ -144,11 +144,77 @@ def account(facility: Facility, result: SimResult) -> pd.DataFrame:
     table["carbon_market_kg"], table["carbon_hourly_kg"] = carbon_left_kg(
         energy_kwh, clean_kwh, intensity, facility.climate.calendar_year
     )
-    return pd.DataFrame({column.name: table[column.name] for column in INTERVALS}, copy=False)
+    return (
+        pd.DataFrame({column.name: table[column.name] for column in INTERVALS}, copy=False),
+        _pool_table(facility, edges_s, of_pools),
+    )
 
 
-def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
-    """Add the network, the plant and the power chain around the servers, with the ratings of each phase in its time."""
+def _of_pool(pool: BuiltPool, result: SimResult, edges_s: Floats, interval_s: int) -> dict[str, Floats]:
+    """Columns of ``OF_POOLS`` of one pool."""
+
+    def mean(series: StepSeries) -> Floats:
+        return series.integral(edges_s) / interval_s
+
+    held, queue = mean(held_power(pool, result)), mean(waiting(result))
+    energised, down = mean(result.gpus_energised()), mean(result.gpus_down())
+    # A failed node stays powered while it is diagnosed, so it idles; one that is started or stopped draws as if it did.
+    off = mean(result.nodes_by_power_state())[:, OFF]
+    idle_gpus = np.maximum(energised - held[:, 2] - off * result.gpus_per_node, 0.0)
+    services = pool.services
+    return {
+        "gpus_energised": energised,
+        "gpus_down": down,
+        "gpus_allocated": held[:, 2],
+        "jobs_queued": queue[:, 0],
+        "gpus_queued": queue[:, 1],
+        "job_power_w": held[:, 0],
+        "idle_power_w": idle_gpus * services.idle_gpu_power_w + off * pool.node_off_w,
+        "server_fan_power_w": held[:, 1] + idle_gpus * services.idle_gpu_fan_w,
+    }
+
+
+def _pool_table(facility: Facility, edges_s: Floats, of_pools: Sequence[dict[str, Floats]]) -> pd.DataFrame:
+    """The pools by interval, one after the other."""
+    n = len(edges_s) - 1
+    names = np.array([pool.name for pool in facility.pools], dtype=object)
+    table: dict[str, NDArray[Any]] = {
+        "pool": np.repeat(names, n),
+        "start_s": np.tile(edges_s[:-1], len(names)),
+        "duration_s": np.tile(np.diff(edges_s), len(names)),
+        **{name: np.concatenate([one[name] for one in of_pools]) for name in OF_POOLS},
+    }
+    return pd.DataFrame({column.name: table[column.name] for column in POOLS}, copy=False)
+
+
+def pool_findings(pools: pd.DataFrame, jobs: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each pool did over the plan: GPUs at its end, share of them that jobs held, waits, energy of its servers."""
+    found = []
+    for name, of in pools.groupby("pool", sort=False):
+        seconds = of["duration_s"].to_numpy()
+        held, energised = (float(of[column].to_numpy() @ seconds) for column in ("gpus_allocated", "gpus_energised"))
+        energy_j = float((of["job_power_w"] + of["idle_power_w"]).to_numpy() @ seconds)
+        went = jobs[(jobs["pool"] == name) & jobs["start_s"].notna()]
+        found.append(
+            {
+                "pool": str(name),
+                "gpus": float(of["gpus_energised"].iloc[-1]),
+                "allocated_frac": held / energised if energised else None,
+                "jobs_started": len(went),
+                "mean_wait_h": float((went["start_s"] - went["ready_s"]).mean()) / SECONDS_PER_HOUR
+                if len(went)
+                else None,
+                "it_mwh": mwh_from_j(energy_j),
+            }
+        )
+    return found
+
+
+def _surround(facility: Facility, table: dict[str, NDArray[Any]], plates_w: Floats) -> None:
+    """Add the network, the plant and the power chain around the servers, with the ratings of each phase in its time.
+
+    *plates_w* is what cold plates take.
+    """
     n = len(table["start_s"])
     for name in SURROUNDINGS:
         table[name] = np.zeros(n)
@@ -164,9 +230,8 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]]) -> None:
         table["lighting_power_w"][rows] = capacity.lighting_power_w
         servers_w = table["job_power_w"][rows] + table["idle_power_w"][rows]
         it_w = servers_w + table["fabric_power_w"][rows] + table["support_power_w"][rows]
-        liquid_w = facility.design.server.liquid_frac * (servers_w - table["server_fan_power_w"][rows])
         try:
-            losses, plant = facility.design.power(capacity, it_w, liquid_w, facility.climate.rows(rows))
+            losses, plant = facility.design.power(capacity, it_w, plates_w[rows], facility.climate.rows(rows))
         except CapacityError as error:
             ratio = facility.design.power_oversubscription
             if ratio == 1.0:
@@ -217,38 +282,73 @@ def it_peak_frac(facility: Facility, intervals: pd.DataFrame) -> float:
     return float(share.max())
 
 
-def job_table(facility: Facility, demand: Demand, result: SimResult) -> pd.DataFrame:
+def job_table(facility: Facility, demand: Demand, results: Sequence[PoolResult]) -> pd.DataFrame:
     """Table of the jobs, skipped ones last; the energy is that of the GPUs they held, their idle power included."""
+    tables = [_jobs_of_pool(pool, one.result) for pool, one in zip(facility.pools, results, strict=True)]
+    if len(tables) == 1:
+        (done,) = tables
+    else:
+        order = np.argsort(np.concatenate([one.rows for one in results]), kind="stable")
+        done = pd.concat(tables, ignore_index=True).iloc[order].reset_index(drop=True)
+    if not len(demand.skipped):
+        return done
+    return pd.concat([done, _skipped(facility, demand.skipped)], ignore_index=True)
+
+
+def job_columns(result: SimResult, pool: str, energy_j: Floats) -> dict[str, NDArray[Any]]:
+    """Columns of the jobs table for the jobs of one pool, whose energy is given. [J]"""
     jobs = result.jobs
-    power_w, _ = _segment_power_w(facility, result)
+    return {
+        "job_id": jobs.job_id,
+        "job_class": np.array(jobs.class_names, dtype=object)[jobs.class_index],
+        "pool": np.full(len(jobs), pool, dtype=object),
+        "submit_s": jobs.submit_s,
+        "ready_s": result.ready_s,
+        "deadline_s": _deadline_s(jobs),
+        "start_s": result.first_start_s,
+        "end_s": result.end_s,
+        "gpus": jobs.gpus,
+        "gpus_held": result.gpus_held,
+        "nodes": -(-jobs.gpus // result.gpus_per_node),
+        "leaves": result.span,
+        "restarts": result.restarts,
+        "run_s": result.held_s,
+        "useful_s": result.useful_s,
+        "energy_j": energy_j,
+        "status": np.array(STATUSES, dtype=object)[result.status],
+    }
+
+
+def _jobs_of_pool(pool: BuiltPool, result: SimResult) -> pd.DataFrame:
+    """Jobs that went to a pool."""
+    power_w, _ = _segment_power_w(pool, result)
     segment_s = result.segment_end_s - result.segment_start_s
-    energy_j = sum_by(result.segment_job, power_w * segment_s, len(jobs))
-    gpus_per_node = facility.gpus_per_server
-    n_skipped = len(demand.skipped)
-    skipped = demand.skipped
+    energy_j = sum_by(result.segment_job, power_w * segment_s, len(result.jobs))
+    columns = job_columns(result, pool.name, energy_j)
+    return pd.DataFrame({declared.name: columns[declared.name] for declared in JOBS}, copy=False)
 
-    def column(done: NDArray[Any], left_out: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([done, left_out])
 
-    none, zero = np.full(n_skipped, np.nan), np.zeros(n_skipped)
-    names = np.array(jobs.class_names, dtype=object)
+def _skipped(facility: Facility, jobs: Jobs) -> pd.DataFrame:
+    """Jobs that were left out, as jobs that never came to the first pool."""
+    none, zero = np.full(len(jobs), np.nan), np.zeros(len(jobs))
     columns = {
-        "job_id": column(jobs.job_id, skipped.job_id),
-        "job_class": column(names[jobs.class_index], names[skipped.class_index]),
-        "submit_s": column(jobs.submit_s, skipped.submit_s),
-        "ready_s": column(result.ready_s, skipped.submit_s),
-        "deadline_s": column(_deadline_s(jobs), _deadline_s(skipped)),
-        "start_s": column(result.first_start_s, none),
-        "end_s": column(result.end_s, none),
-        "gpus": column(jobs.gpus, skipped.gpus),
-        "gpus_held": column(result.gpus_held, zero.astype(np.int64)),
-        "nodes": column(-(-jobs.gpus // gpus_per_node), -(-skipped.gpus // gpus_per_node)),
-        "leaves": column(result.span, zero.astype(np.int64)),
-        "restarts": column(result.restarts, zero.astype(np.int64)),
-        "run_s": column(result.held_s, zero),
-        "useful_s": column(result.useful_s, zero),
-        "energy_j": column(energy_j, zero),
-        "status": column(np.array(STATUSES, dtype=object)[result.status], np.full(n_skipped, "skipped", dtype=object)),
+        "job_id": jobs.job_id,
+        "job_class": np.array(jobs.class_names, dtype=object)[jobs.class_index],
+        "pool": np.full(len(jobs), "", dtype=object),
+        "submit_s": jobs.submit_s,
+        "ready_s": jobs.submit_s,
+        "deadline_s": _deadline_s(jobs),
+        "start_s": none,
+        "end_s": none,
+        "gpus": jobs.gpus,
+        "gpus_held": zero.astype(np.int64),
+        "nodes": -(-jobs.gpus // facility.pools[0].gpus_per_server),
+        "leaves": zero.astype(np.int64),
+        "restarts": zero.astype(np.int64),
+        "run_s": zero,
+        "useful_s": zero,
+        "energy_j": zero,
+        "status": np.full(len(jobs), "skipped", dtype=object),
     }
     return pd.DataFrame({declared.name: columns[declared.name] for declared in JOBS}, copy=False)
 

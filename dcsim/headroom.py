@@ -33,19 +33,20 @@ def dimensions(scenario: Scenario, facility: Facility, intervals: pd.DataFrame) 
     final = facility.final
     late = intervals[intervals["start_s"] >= final.start_s]
     racks = sum(phase.rack_slots for phase in scenario.facility.phases)
-    fabric = final.fabric
+    used_racks = sum(-(-n // pool.nodes_per_rack) for pool, n in zip(facility.pools, final.pool_servers, strict=True))
     found = [
-        Dimension("GPUs", float(final.servers * facility.gpus_per_server), float(late["gpus_allocated"].max()), "GPU"),
+        Dimension("GPUs", float(facility.gpus(final)), float(late["gpus_allocated"].max()), "GPU"),
         Dimension(
             "utility power", mw_from_w(final.utility_rating_w), mw_from_w(float(late["facility_power_w"].max())), "MW"
         ),
         Dimension("IT power", mw_from_w(final.critical_rating_w), mw_from_w(float(late["it_power_w"].max())), "MW"),
         Dimension("cooling", 1.0, 1.0 - float(late["cooling_margin_frac"].min()), "1"),
-        Dimension("racks", float(racks), float(-(-final.servers // facility.nodes_per_rack)), "rack"),
+        Dimension("racks", float(racks), float(used_racks), "rack"),
     ]
-    ports = fabric.leaves * fabric.endpoints_per_leaf
+    ports = sum(fabric.leaves * fabric.endpoints_per_leaf for fabric in final.fabrics)
     if ports:
-        found.append(Dimension("network", float(ports), float(fabric.host_links), "port"))
+        links = sum(fabric.host_links for fabric in final.fabrics)
+        found.append(Dimension("network", float(ports), float(links), "port"))
     return sorted(found, key=lambda one: one.left_frac)
 
 

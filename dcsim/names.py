@@ -7,6 +7,7 @@ from dcsim.catalog.hardware import transformer
 from dcsim.catalog.load import Catalog, carbon_table
 from dcsim.errors import UnknownNameError
 from dcsim.model.economics import Rental
+from dcsim.model.facility import MAIN
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import Demanded, Synthetic
@@ -44,11 +45,12 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
     yield ("site", "carbon"), partial(carbon_table, site.carbon)
     yield ("site", "water"), partial(catalog.row, "prices", site.water, "water_usd_per_m3")
     yield ("site", "diesel"), partial(catalog.row, "prices", site.diesel, "usd_per_l")
-    yield ("facility", "server"), partial(catalog.part, "servers", facility.server)
-    fabric = facility.fabric
-    yield ("facility", "fabric", "kind"), partial(lookup, FABRICS, fabric.kind, "fabric")
-    yield ("facility", "fabric", "switch"), partial(catalog.part, "switches", fabric.switch)
-    yield ("facility", "fabric", "optic"), partial(catalog.part, "optics", fabric.optic)
+    for of in (facility.pool(name) for name in (MAIN, *facility.pools)):
+        yield of.place("server"), partial(catalog.part, "servers", of.server)
+        if of.name == MAIN or "fabric" in of.own:
+            yield of.place("fabric", "kind"), partial(lookup, FABRICS, of.fabric.kind, "fabric")
+            yield of.place("fabric", "switch"), partial(catalog.part, "switches", of.fabric.switch)
+            yield of.place("fabric", "optic"), partial(catalog.part, "optics", of.fabric.optic)
     yield ("workload", "policy"), partial(lookup, POLICIES, workload.policy, "scheduling policy")
     yield ("workload", "placement"), partial(lookup, STRATEGIES, workload.placement, "placement strategy")
     if workload.reliability is not None:

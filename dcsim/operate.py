@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from dcsim.build import SWITCHING, Facility
+from dcsim.build import SWITCHING, BuiltPool, Facility
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions
 from dcsim.errors import RangeError
@@ -17,18 +17,20 @@ from dcsim.registry import unknown
 from dcsim.sim.engine import (
     ClusterSpec,
     Maintenance,
+    Pool,
+    PoolResult,
     PowerLimit,
     Reliability,
     Shutdown,
-    SimResult,
     Tenancy,
     Uplinks,
     Walltime,
-    simulate,
+    simulate_pools,
 )
+from dcsim.sim.policies import POLICIES
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, w_from_mw
 from dcsim.workload.deferral import release_s
-from dcsim.workload.demand import Demand
+from dcsim.workload.demand import Demand, allowed_pools
 from dcsim.workload.jobs import Floats, Jobs
 
 Progress = Callable[[str, float], None]
@@ -40,38 +42,53 @@ class Prepared:
 
     loaded: Loaded
     used: Assumptions
-    machine: Machine
+    machines: Mapping[str, Machine]
     facility: Facility
     tariff: Tariff
     demand: Demand
     reliability: Reliability | None
 
 
-def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> SimResult:
-    """Simulate the jobs of a plan on its cluster, under all that the scenario states of them."""
+def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> tuple[PoolResult, ...]:
+    """Simulate the jobs of a plan on its pools, under all that the scenario states of them."""
     scenario, facility = ready.loaded.scenario, ready.facility
-    cluster = ClusterSpec(
-        gpus_per_node=facility.gpus_per_server,
-        nodes_per_leaf=facility.nodes_per_leaf,
-        nodes_per_rack=facility.nodes_per_rack,
-        phases=tuple((phase.capacity.start_s, phase.added) for phase in facility.phases),
-        placement=scenario.workload.placement,
-    )
-    return simulate(
-        cluster,
+    names = [pool.name for pool in facility.pools]
+    return simulate_pools(
+        [_pool(ready, index) for index in range(len(names))],
         deferred(ready, due(ready)),
-        facility.services.work_rate,
+        may_use=[
+            [names.index(pool) for pool in allowed_pools(ready.loaded, name)] for name in ready.demand.jobs.class_names
+        ],
         policy=scenario.workload.policy,
         horizon_s=facility.horizon_s,
         seed=scenario.plan.seed,
-        reliability=ready.reliability,
-        uplinks=_uplinks(facility, scenario.facility.fabric.oversubscription),
         tenancy=_tenancy(ready),
-        shutdown=_shutdown(ready),
         maintenance=_maintenance(ready),
-        power=_power(ready),
         walltime=_walltime(ready),
+        depth=_depth(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
+    )
+
+
+def _pool(ready: Prepared, index: int) -> Pool:
+    """One pool as the simulator has it."""
+    facility, of = ready.facility, ready.facility.pools[index]
+    own = [(phase.capacity.start_s, phase.added) for phase in facility.phases if phase.pool == index]
+    return Pool(
+        ClusterSpec(
+            gpus_per_node=of.gpus_per_server,
+            nodes_per_leaf=of.nodes_per_leaf,
+            nodes_per_rack=of.nodes_per_rack,
+            phases=tuple(own),
+            placement=ready.loaded.scenario.workload.placement,
+        ),
+        of.services.work_rate,
+        name="" if index == 0 else of.name,
+        speed=None if np.all(of.speed == 1) else of.speed,
+        reliability=ready.reliability,
+        uplinks=_uplinks(of),
+        shutdown=_shutdown(ready, of),
+        power=_power(ready, of),
     )
 
 
@@ -152,7 +169,38 @@ def _walltime(ready: Prepared) -> Walltime | None:
     return Walltime(_by_class(ready, stated.max_h, ("workload", "walltime", "max_h")), stated.at_limit)
 
 
-def _power(ready: Prepared) -> PowerLimit | None:
+def _depth(ready: Prepared) -> int | None:
+    """Jobs in line that have a time.
+
+    Raises
+    ------
+    InputError
+        If one is stated, or nodes are kept for a date, and the policy has no times.
+    """
+    workload = ready.loaded.scenario.workload
+    if not POLICIES[workload.policy].plans:
+        of: list[tuple[Place, str]] = [
+            (("workload", key, index, "booked_days_ahead"), "nodes are kept for a date")
+            for key, stated in (
+                ("runs", [run.booked_days_ahead for run in workload.runs]),
+                ("campaigns", [campaign.booked_days_ahead for campaign in workload.campaigns]),
+            )
+            for index, ahead_days in enumerate(stated)
+            if ahead_days > 0
+        ]
+        if workload.backfill_depth is not None:
+            of.append((("workload", "backfill_depth"), "a depth of backfill is stated"))
+        if of:
+            raise ready.loaded.faults(
+                [
+                    (place, f"{what}, but the policy '{workload.policy}' plans no times; choose conservative")
+                    for place, what in of
+                ]
+            )
+    return workload.backfill_depth
+
+
+def _power(ready: Prepared, of: BuiltPool) -> PowerLimit | None:
     """What each job draws above idle where it lands best, and the limit on all of them.
 
     Raises
@@ -160,7 +208,7 @@ def _power(ready: Prepared) -> PowerLimit | None:
     InputError
         If a job alone is above the limit.
     """
-    limit_mw, services, jobs = ready.loaded.scenario.workload.power_limit_mw, ready.facility.services, ready.demand.jobs
+    limit_mw, services, jobs = ready.loaded.scenario.workload.power_limit_mw, of.services, ready.demand.jobs
     if limit_mw is None:
         return None
     of_class = services.gpu_power_w[:, 1] - services.idle_gpu_power_w
@@ -192,14 +240,13 @@ def _maintenance(ready: Prepared) -> Maintenance | None:
         raise ready.loaded.fault(("workload", "maintenance"), str(error)) from None
 
 
-def _shutdown(ready: Prepared) -> Shutdown | None:
+def _shutdown(ready: Prepared, of: BuiltPool) -> Shutdown | None:
     """Times of switching nodes off, for a policy that does."""
     workload, used = ready.loaded.scenario.workload, ready.used
     if workload.policy not in SWITCHING:
         return None
     stated = workload.shutdown
-    server = used.catalog.resolve("servers", ready.loaded.scenario.facility.server)
-    boot_s = used.use("idle nodes", "servers", server, "boot_s") if stated.boot_s is None else stated.boot_s
+    boot_s = used.use("idle nodes", "servers", of.server, "boot_s") if stated.boot_s is None else stated.boot_s
     return Shutdown(stated.idle_s, stated.off_s, boot_s)
 
 
@@ -224,9 +271,9 @@ def _tenancy(ready: Prepared) -> Tenancy | None:
     return Tenancy(share, quota)
 
 
-def _uplinks(facility: Facility, oversubscription: float) -> Uplinks | None:
+def _uplinks(of: BuiltPool) -> Uplinks | None:
     """What jobs over several leaves share; nothing where leaves have as much bandwidth up as down."""
-    if oversubscription == 1:
+    if of.oversubscription == 1:
         return None
-    wait_frac = np.nan_to_num(facility.services.stall_frac)
-    return Uplinks(facility.nodes_per_leaf / oversubscription, wait_frac)
+    wait_frac = np.nan_to_num(of.services.stall_frac)
+    return Uplinks(of.nodes_per_leaf / of.oversubscription, wait_frac)

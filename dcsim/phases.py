@@ -19,7 +19,7 @@ AS_STATED = "as stated"
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit of a phase and how many servers it allows in all, those of earlier phases included."""
+    """One limit of a phase and how many servers of its pool it allows in all, those of earlier phases included."""
 
     name: str
     value: float
@@ -29,9 +29,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class BuiltPhase:
-    """A phase as built: servers that it adds, what limited them, and what stands from its date on."""
+    """A phase as built: servers that it adds to its pool, what limited them, and what stands from its date on."""
 
     name: str
+    pool: int
     energised: datetime.date
     added: int
     binding: str
@@ -48,34 +49,37 @@ def _largest(allowed: Callable[[int], bool], low: int, high: int) -> int:
 
 
 def fill_phases(
-    loaded: Loaded, used: Assumptions, design: SiteDesign, per_rack: int
+    loaded: Loaded, used: Assumptions, design: SiteDesign, per_rack: tuple[int, ...]
 ) -> tuple[tuple[BuiltPhase, ...], tuple[Asset, ...]]:
-    """Fill the phases in order, each up to the limit that binds first."""
+    """Fill the phases in order, each up to the limit that binds first; servers a rack are by pool."""
     scenario = loaded.scenario
+    names = [pool.name for pool in design.pools]
     phases: list[BuiltPhase] = []
     assets: list[Asset] = []
     utility_w = 0.0
-    standing = design.capacity(0, 0.0, 0.0, 0.0)
+    standing = design.capacity((0,) * len(names), 0.0, 0.0, 0.0)
     for index, phase in enumerate(scenario.facility.phases):
         place: Place = ("facility", "phases", index)
         utility_w += w_from_mw(phase.utility_mw)
         before = standing
-        trial = _Trial(used, scenario, design, phase, before, utility_w)
-        limits = trial.limits(per_rack)
+        pool = names.index(phase.pool)
+        stood = before.pool_servers[pool]
+        trial = _Trial(used, scenario, design, phase, pool, before, utility_w)
+        limits = trial.limits(per_rack[pool])
         tightest = min(limits, key=lambda limit: limit.servers)
-        if tightest.servers <= before.servers:
+        if tightest.servers <= stood:
             raise loaded.fault(
                 place,
                 f"{tightest.name} of {tightest.value:,g} {tightest.unit} leaves no room for one server of "
-                f"{kw_from_w(design.server_design_w):.2f} kW; raise it",
+                f"{kw_from_w(design.pools[pool].server_design_w):.2f} kW; raise it",
             )
         servers, binding = tightest.servers, tightest.name
         if phase.servers != "max":
-            servers, binding = before.servers + int(phase.servers), AS_STATED
+            servers, binding = stood + int(phase.servers), AS_STATED
             if servers > tightest.servers:
                 raise loaded.fault(
                     (*place, "servers"),
-                    f"{phase.servers} servers are more than the {tightest.servers - before.servers} that "
+                    f"{phase.servers} servers are more than the {tightest.servers - stood} that "
                     f"{tightest.name} of {tightest.value:,g} {tightest.unit} allow in this phase; "
                     "lower it or raise that limit",
                 )
@@ -83,11 +87,9 @@ def fill_phases(
         needed_w = trial.at(servers).it_design_w - before.it_design_w
         # A stated rating is bought whole, whether or not another limit leaves it partly empty.
         added_w = needed_w if phase.critical_kw is None else w_from_kw(phase.critical_kw)
-        standing = design.capacity(servers, start_s, utility_w, before.critical_rating_w + added_w)
+        standing = design.capacity(trial.servers(servers), start_s, utility_w, before.critical_rating_w + added_w)
         assets += trial.bill(servers)
-        phases.append(
-            BuiltPhase(phase.name, phase.energised, servers - before.servers, binding, tuple(limits), standing)
-        )
+        phases.append(BuiltPhase(phase.name, pool, phase.energised, servers - stood, binding, tuple(limits), standing))
     return tuple(phases), tuple(assets)
 
 
@@ -99,36 +101,43 @@ class _Trial:
     scenario: Scenario
     design: SiteDesign
     phase: Phase
+    pool: int
     before: Capacity
     utility_w: float
 
+    def servers(self, servers: int) -> tuple[int, ...]:
+        """Servers of all pools with so many in the phase's own."""
+        return tuple(servers if index == self.pool else n for index, n in enumerate(self.before.pool_servers))
+
     def at(self, servers: int) -> Capacity:
-        """Site with so many servers in all, with feeds and plant that just carry them."""
-        return self.design.capacity(servers, 0.0, float("inf"), 0.0)
+        """Site with so many servers in the pool, with feeds and plant that just carry them."""
+        return self.design.capacity(self.servers(servers), 0.0, float("inf"), 0.0)
 
     def fits_utility(self, servers: int) -> bool:
         """Tell whether the meter stays within the utility power at full design load in the design hour."""
         try:
-            self.design.capacity(servers, 0.0, self.utility_w, 0.0)
+            self.design.capacity(self.servers(servers), 0.0, self.utility_w, 0.0)
         except CapacityError:
             return False
         return True
 
     def bill(self, servers: int) -> list[Asset]:
         """Bill of materials of the phase."""
-        after = self.at(servers)
+        after, pool = self.at(servers), self.pool
         added_mw = mw_from_w(after.it_design_w - self.before.it_design_w)
-        counts = PhaseCounts(servers - self.before.servers, added_mw, after.fabric.minus(self.before.fabric))
+        network = after.fabrics[pool].minus(self.before.fabrics[pool])
+        counts = PhaseCounts(servers - self.before.pool_servers[pool], added_mw, network)
         return bill_of_materials(self.used, self.scenario, self.phase, counts)
 
     def limits(self, per_rack: int) -> list[Limit]:
         """Every limit that the phase states, with the servers in all that it allows."""
         phase, before = self.phase, self.before
-        slots = before.servers + phase.rack_slots * per_rack
+        stood = before.pool_servers[self.pool]
+        slots = stood + phase.rack_slots * per_rack
 
         def largest(allowed: Callable[[int], bool]) -> int:
             # Twice the slots shows by how much a limit that does not bind is away, and bounds the search.
-            return _largest(allowed, before.servers, before.servers + 2 * phase.rack_slots * per_rack)
+            return _largest(allowed, stood, stood + 2 * phase.rack_slots * per_rack)
 
         def added(measure: Callable[[Capacity], float], kw: float) -> int:
             most_w = measure(before) + w_from_kw(kw)

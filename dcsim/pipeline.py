@@ -10,11 +10,12 @@ import pandas as pd
 from dcsim import headroom, runs
 from dcsim.build import build
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
-from dcsim.energy import account, it_peak_frac, job_table
+from dcsim.energy import account, it_peak_frac, job_table, pool_findings
 from dcsim.errors import UnknownNameError
 from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
 from dcsim.finance.tariff import Tariff
 from dcsim.kpi import Results, kpis
+from dcsim.model.economics import Rental
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
@@ -43,18 +44,17 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     used = Assumptions(_catalog(loaded))
     check_names(loaded, used.catalog)
     tariff = Tariff.from_catalog(used, scenario.site.tariff)
-    machine = machine_of(loaded)
+    machines = {name: machine_of(loaded, scenario.facility.pool(name)) for name in scenario.facility.pool_names}
     if draw is not None:
-        machine = machine.drawn(scenario.plan.seed, draw)
-    modelled = modelled_runs(loaded, used, machine)
-    facility = build(loaded, used, job_classes(loaded), modelled, machine)
-    leaf_gpus = facility.nodes_per_leaf * facility.gpus_per_server
-    jobs = demand(loaded, facility.capacity_gpus, facility.horizon_s, used, modelled, leaf_gpus)
-    rows = reliability_rows(loaded, used, modelled, facility.gpus_per_server)
+        machines = {name: of.drawn(scenario.plan.seed, draw) for name, of in machines.items()}
+    modelled = modelled_runs(loaded, used, machines)
+    facility = build(loaded, used, job_classes(loaded), modelled, machines)
+    jobs = demand(loaded, facility.rooms, facility.horizon_s, used, modelled)
+    rows = reliability_rows(loaded, used, modelled, facility.rooms)
     reliability = None
     if rows is not None:
         reliability = Reliability(**{**rows, "modes": tuple(Mode(*mode) for mode in rows["modes"])})
-    return Prepared(loaded, used, machine, facility, tariff, jobs, reliability)
+    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability)
 
 
 def run(
@@ -89,8 +89,7 @@ def run(
     resolved: dict[str, Any] = scenario.model_dump(mode="json")
     inputs = {"catalog": digest(), f"weather {facility.weather.name}": facility.weather.sha256, **ready.demand.inputs}
     inputs |= {f"clean power {of.contract.name}": of.sha256 for of in facility.clean if of.sha256}
-    if ready.machine.measured:
-        inputs[f"gpu_profile {ready.machine.name}"] = ready.machine.identity
+    inputs |= {f"gpu_profile {of.name}": of.identity for of in ready.machines.values() if of.measured}
     if draws:
         inputs["calibration draws"] = str(draws)
     return runs.write(
@@ -100,6 +99,7 @@ def run(
         kpis=figures,
         findings={
             **facility.findings(),
+            "pools": pool_findings(tables["pools"], tables["jobs"]),
             **ready.demand.findings(),
             "headroom": headroom.findings(headroom.dimensions(scenario, facility, tables["intervals"])),
             "demand": _filling(ready),
@@ -115,9 +115,12 @@ def run(
 def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
     """Simulate, account and cost: key figures, and the tables behind them."""
     scenario = ready.loaded.scenario
-    intervals, jobs = _operate(ready, progress)
+    happened = simulated(ready, progress)
+    progress("account", 0.8)
+    intervals, pools = account(ready.facility, happened)
+    jobs = job_table(ready.facility, ready.demand, happened)
     progress("cost", 0.95)
-    quantities = monthly_quantities(ready.tariff, intervals, scenario.plan.start, ready.facility.clean)
+    quantities = monthly_quantities(ready.tariff, intervals, pools, scenario.plan.start, ready.facility.clean)
     books = Books(scenario, ready.facility.assets, quantities, ready.used)
     ledger = cost(books)
     design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
@@ -134,7 +137,13 @@ def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, A
         path is not None,
     )
     figures = kpis(results)
-    tables = {"intervals": intervals, "jobs": jobs, "ledger": ledger, "assumptions": ready.used.frame()}
+    tables = {
+        "intervals": intervals,
+        "pools": pools,
+        "jobs": jobs,
+        "ledger": ledger,
+        "assumptions": ready.used.frame(),
+    }
     return figures, tables
 
 
@@ -144,8 +153,9 @@ def _filling(ready: Prepared) -> dict[str, Any] | None:
     if path is None:
         return None
     facility = ready.facility
+    added = [of.added * facility.pools[of.pool].gpus_per_server for of in facility.phases]
     return path.findings(
-        [(of.energised, of.name, of.binding, of.added * facility.gpus_per_server) for of in facility.phases]
+        [(of.energised, of.name, of.binding, gpus) for of, gpus in zip(facility.phases, added, strict=True)]
     )
 
 
@@ -153,18 +163,19 @@ def _notes(ready: Prepared) -> list[str]:
     """What the reader of an answer should know of its inputs."""
     site = ready.loaded.scenario.site
     proxies = [f"proxy: {name} {getattr(site, name)}: {reason}" for name, reason in site.proxies.items()]
-    profile = list(ready.machine.notes)
+    profile = [note for of in ready.machines.values() for note in of.notes]
     workload = ready.loaded.scenario.workload
-    if ready.machine.name and not workload.runs and not workload.class_models:
+    if any(of.name for of in ready.machines.values()) and not workload.runs and not workload.class_models:
         profile.append("gpu_profile changes no figure here: the scenario has no runs of known models")
+    revenue = ready.loaded.scenario.economics.revenue
+    if isinstance(revenue, Rental):
+        profile += [
+            f"GPU-hours of pool {pool.name} are sold at the price of {revenue.price_path}; "
+            "state economics.revenue.price_factors if theirs is another"
+            for pool in ready.facility.pools[1:]
+            if pool.name not in revenue.price_factors
+        ]
     return [*proxies, *profile, *ready.facility.notes, *ready.demand.notes]
-
-
-def _operate(ready: Prepared, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Simulate the jobs and account for their power: interval table and job table."""
-    result = simulated(ready, progress)
-    progress("account", 0.8)
-    return account(ready.facility, result), job_table(ready.facility, ready.demand, result)
 
 
 def _catalog(loaded: Loaded) -> Catalog:

@@ -48,6 +48,11 @@ class Run:
         return pd.read_parquet(self.folder / "intervals.parquet")
 
     @cached_property
+    def pools(self) -> pd.DataFrame:
+        """The interval table by pool."""
+        return pd.read_parquet(self.folder / "pools.parquet")
+
+    @cached_property
     def jobs(self) -> pd.DataFrame:
         """The job table."""
         return pd.read_parquet(self.folder / "jobs.parquet")

@@ -1,16 +1,21 @@
 """What a job of a class gets and draws where it landed, tabulated once: ``service(job_class, span)``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsim.capacity import PoolDesign
 from dcsim.catalog.fitted import fitted
+from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions
+from dcsim.model.facility import PoolParts
+from dcsim.model.load import Loaded
 from dcsim.physics.servers import ServerPower, electronics_w, fan_w
-from dcsim.registry import lookup
-from dcsim.workload.model_runs import SPANS, Modelled
+from dcsim.registry import lookup, unknown
+from dcsim.workload.demand import allowed_pools
+from dcsim.workload.model_runs import SPANS, Modelled, class_step_s
 
 Floats = NDArray[np.float64]
 
@@ -145,3 +150,83 @@ def services(
         idle_gpu_power_w=float(idle + idle_fans) / gpus_per_node,
         idle_gpu_fan_w=float(idle_fans) / gpus_per_node,
     )
+
+
+@dataclass(frozen=True)
+class PoolServices:
+    """Services of the classes on one pool, their speed over that of their stated run times [1], and what to know."""
+
+    services: Services
+    speed: Floats
+    notes: tuple[str, ...]
+
+
+def built_services(
+    loaded: Loaded,
+    used: Assumptions,
+    class_names: tuple[str, ...],
+    runs: tuple[Modelled, ...],
+    machines: Mapping[str, Machine],
+    parts: Sequence[PoolParts],
+    designs: Sequence[PoolDesign],
+) -> list[PoolServices]:
+    """Services on each pool of a scenario.
+
+    Parameters
+    ----------
+    loaded, used
+        Scenario and catalog.
+    class_names, runs
+        As for :func:`services`.
+    machines : mapping of Machine
+        What is known of the GPUs of a pool beyond the catalog.
+    parts : sequence of PoolParts
+        The pools.
+    designs : sequence of PoolDesign
+        Their servers.
+
+    Raises
+    ------
+    InputError
+        If the speed of a class is stated that no job has.
+
+    Notes
+    -----
+    Run times of a class are those on the first pool. On another one jobs are faster by the stated speed, else by the
+    step times of the model that stands for the class, both on 512 GPUs within one group of leaves, else as fast.
+    """
+    workload = loaded.scenario.workload
+    inlet_c = loaded.scenario.facility.cooling.supply_air_temp_c
+    found: list[PoolServices] = []
+    first_s: dict[str, tuple[float, ...]] = {}
+    for part, design in zip(parts, designs, strict=True):
+        step_s = {
+            name: class_step_s(name, model, loaded, used, machines.get(part.name, Machine()), part)
+            for name, model in workload.class_models.items()
+        }
+        first_s = first_s or step_s
+        for name in part.speed:
+            if name not in class_names:
+                raise loaded.fault(part.place("speed", name), unknown(name, class_names, "class of the jobs"))
+        served = services(
+            used,
+            class_names,
+            design.server,
+            int(used.use("servers", "servers", used.catalog.resolve("servers", part.server), "gpus")),
+            inlet_c,
+            runs,
+            {name: one[0] / one[1] for name, one in step_s.items()},
+        )
+        speed, notes = np.ones(len(class_names) + len(runs)), []
+        for index, name in enumerate(class_names):
+            if name in part.speed:
+                speed[index], why = part.speed[name], "stated"
+            elif name in step_s:
+                speed[index], why = first_s[name][0] / step_s[name][0], f"step times of {workload.class_models[name]}"
+            else:
+                why = f"assumed; state facility.pools.{part.name}.speed or workload.class_models"
+            if part is not parts[0] and part.name in allowed_pools(loaded, name):
+                of = f"{speed[index]:.3g} times as fast on {part.name} as on {parts[0].name}"
+                notes.append(f"{name} jobs are {of}: {why}")
+        found.append(PoolServices(served, speed, tuple(notes)))
+    return found

@@ -56,7 +56,14 @@ def html(run: Run) -> str:
                 "html": chart_html(identity, chart.figure),
             }
         )
-    return render("run_report.html", run=run, cards=_cards(run), charts=charts, assumptions=_assumptions(run))
+    return render(
+        "run_report.html",
+        run=run,
+        cards=_cards(run),
+        charts=charts,
+        assumptions=_assumptions(run),
+        longest_wait=max(run.findings["pools"], key=lambda one: one["mean_wait_h"] or 0.0),
+    )
 
 
 def _cards(run: Run) -> list[dict[str, Any]]:

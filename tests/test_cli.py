@@ -78,6 +78,7 @@ def test_run_prints_the_answer_and_quiet_the_folder_alone(tmp_path):
         "kpis.json",
         "ledger.parquet",
         "manifest.json",
+        "pools.parquet",
         "scenario.yaml",
     ]
     assert [path.name for path in (tmp_path / "here").iterdir()] == [folder.name]

@@ -75,7 +75,8 @@ def test_what_is_no_profile_or_of_another_gpu_is_refused(tmp_path):
 
 def test_a_fault_names_its_place_in_the_scenario():
     with pytest.raises(InputError, match=r"facility\.gpu_profile"):
-        machine_of(small("facility.gpu_profile=nothing.json"))
+        loaded = small("facility.gpu_profile=nothing.json")
+        machine_of(loaded, loaded.scenario.facility.pool("main"))
 
 
 def test_draws_move_each_parameter_by_its_own_interval_and_stream():

@@ -18,6 +18,10 @@ def prepared(*sets, gpus=64, day=1.0):
     return pipeline.prepare(small(f"workload.runs=[{RUN % (gpus, day)}]", *sets))
 
 
+def services_of(ready):
+    return ready.facility.pools[0].services
+
+
 def row_of(ready):
     jobs = ready.demand.jobs
     return int(np.flatnonzero(jobs.class_index == jobs.class_names.index("mine"))[0])
@@ -37,7 +41,7 @@ def test_time_is_steps_times_step_time():
 
 def test_power_is_that_of_the_servers_physics_at_the_runs_duty():
     ready = prepared()
-    services = ready.facility.services
+    services = services_of(ready)
     one = services.service("mine", 1)
     fit = fitted("node-power")["all"].parameters
     power = server_power(ready.used, "hgx-h100-8")
@@ -54,13 +58,13 @@ def test_other_jobs_are_left_as_they_were():
     ours = with_run.demand.jobs.select(keep)
     assert np.array_equal(ours.run_s, without.demand.jobs.run_s)
     assert np.array_equal(ours.job_id, without.demand.jobs.job_id)
-    assert np.array_equal(with_run.facility.services.work_rate[:-1], without.facility.services.work_rate)
+    assert np.array_equal(services_of(with_run).work_rate[:-1], services_of(without).work_rate)
 
 
 def test_an_oversubscribed_network_slows_runs_over_several_leaves_alone():
     full, thin = prepared(), prepared("facility.fabric.oversubscription=4.0")
-    assert full.facility.services.service("mine", 2).work_rate == 1.0
-    one, two = (thin.facility.services.service("mine", span) for span in (1, 2))
+    assert services_of(full).service("mine", 2).work_rate == 1.0
+    one, two = (services_of(thin).service("mine", span) for span in (1, 2))
     assert one.work_rate == 1.0
     assert 0.3 < two.work_rate < 1.0
     assert two.stall_frac > one.stall_frac
@@ -69,11 +73,11 @@ def test_an_oversubscribed_network_slows_runs_over_several_leaves_alone():
 
 def test_a_models_step_times_stand_for_a_class():
     thin = prepared("facility.fabric.oversubscription=4.0", "workload.class_models={training: llama3.1-8b}")
-    rate = thin.facility.services.service("training", 2).work_rate
-    assert rate != prepared("facility.fabric.oversubscription=4.0").facility.services.service("training", 2).work_rate
+    rate = services_of(thin).service("training", 2).work_rate
+    assert rate != services_of(prepared("facility.fabric.oversubscription=4.0")).service("training", 2).work_rate
     assert 0.3 < rate < 1.0
     full = prepared("workload.class_models={training: llama3.1-8b}")
-    assert full.facility.services.service("training", 2).work_rate == 1.0
+    assert services_of(full).service("training", 2).work_rate == 1.0
 
 
 def test_checkpoints_of_a_run_are_by_youngs_interval():

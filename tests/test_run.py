@@ -175,7 +175,7 @@ PLANT = ("room_fan_w", "pump_w", "chiller_w", "rejection_w", "base_w")
 @pytest.mark.parametrize("item", [*LOSSES, *PLANT])
 def test_an_item_that_grows_moves_facility_power_by_as_much(ready, monkeypatch, item):
     prepared, result = ready
-    before = account(prepared.facility, result)
+    before = account(prepared.facility, result)[0]
     original = SiteDesign.power
 
     def more(self, *args):
@@ -185,7 +185,7 @@ def test_an_item_that_grows_moves_facility_power_by_as_much(ready, monkeypatch, 
         return losses, dataclasses.replace(plant, **{item: getattr(plant, item) + 1000.0})
 
     monkeypatch.setattr(SiteDesign, "power", more)
-    moved = account(prepared.facility, result)["facility_power_w"] - before["facility_power_w"]
+    moved = account(prepared.facility, result)[0]["facility_power_w"] - before["facility_power_w"]
     np.testing.assert_allclose(moved, 1000.0, rtol=1e-9)
 
 
@@ -193,14 +193,14 @@ def test_an_item_that_grows_moves_facility_power_by_as_much(ready, monkeypatch, 
 def test_a_constant_item_that_grows_moves_facility_power_by_more(ready, item):
     """It is heat and load for the plant and the power chain too; in single hours a machine less or more may run."""
     prepared, result = ready
-    before = account(prepared.facility, result)
+    before = account(prepared.facility, result)[0]
     phases = tuple(
         dataclasses.replace(
             phase, capacity=dataclasses.replace(phase.capacity, **{item: getattr(phase.capacity, item) + 1000.0})
         )
         for phase in prepared.facility.phases
     )
-    after = account(dataclasses.replace(prepared.facility, phases=phases), result)
+    after = account(dataclasses.replace(prepared.facility, phases=phases), result)[0]
     np.testing.assert_allclose(after[item] - before[item], 1000.0)
     assert 1000.0 < (after["facility_power_w"] - before["facility_power_w"]).mean() < 1500.0
 
@@ -210,8 +210,8 @@ def test_finer_intervals_hold_the_same_energy():
     result = simulated(hourly)
     fine = pipeline.prepare(small("report.interval_s=300"))
     for column in ("job_power_w", "idle_power_w", "gpus_queued"):
-        coarse = account(hourly.facility, result)
-        finer = account(fine.facility, result)
+        coarse = account(hourly.facility, result)[0]
+        finer = account(fine.facility, result)[0]
         assert coarse[column] @ coarse["duration_s"] == pytest.approx(finer[column] @ finer["duration_s"], rel=1e-12)
     assert len(finer) == 12 * len(coarse)
 
@@ -275,9 +275,9 @@ def test_the_limit_that_binds_is_named_and_kept(sets, binding):
 def test_one_server_more_would_break_the_binding_limit():
     facility = pipeline.prepare(small()).facility
     servers = facility.phases[0].added
-    assert facility.design.capacity(servers, 0.0, 0.5e6, 0.0).facility_design_w <= 0.5e6
+    assert facility.design.capacity((servers,), 0.0, 0.5e6, 0.0).facility_design_w <= 0.5e6
     with pytest.raises(CapacityError, match="utility rating"):
-        facility.design.capacity(servers + 1, 0.0, 0.5e6, 0.0)
+        facility.design.capacity((servers + 1,), 0.0, 0.5e6, 0.0)
 
 
 def test_without_revenue_returns_are_null_with_a_reason_and_costs_are_not(tmp_path):
@@ -302,7 +302,7 @@ def test_pue_falls_as_load_rises(tmp_path):
     pues = []
     for load in (0.2, 0.5, 0.8):
         prepared = pipeline.prepare(small(f"workload.jobs.offered_load_frac={load}"))
-        table = account(prepared.facility, simulated(prepared))
+        table = account(prepared.facility, simulated(prepared))[0]
         pues.append(float(table["facility_power_w"].sum() / table["it_power_w"].sum()))
     assert pues == sorted(pues, reverse=True)
 
@@ -346,4 +346,4 @@ def test_skipped_and_held_jobs_are_in_the_table(ready):
     skipped = prepared.demand.jobs.select(np.arange(len(prepared.demand.jobs)) < 3)
     table = job_table(prepared.facility, dataclasses.replace(prepared.demand, skipped=skipped), result)
     assert table["status"].iloc[-3:].tolist() == ["skipped"] * 3
-    assert len(table) == len(result.jobs) + 3
+    assert len(table) == len(result[0].result.jobs) + 3

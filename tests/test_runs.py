@@ -32,6 +32,7 @@ FILES = {
     "kpis.json",
     "ledger.parquet",
     "manifest.json",
+    "pools.parquet",
     "report.html",
     "scenario.yaml",
 }

@@ -14,7 +14,7 @@ from dcsim.catalog.load import Assumptions
 from dcsim.clean_power import CleanSupply
 from dcsim.finance.ledger import Entry, ledger, month_number
 from dcsim.finance.tariff import BillLine, Tariff, bill
-from dcsim.model.economics import Economics, Internal, Rental
+from dcsim.model.economics import Economics, Nothing, Rental
 from dcsim.model.facility import CleanPower
 from dcsim.model.scenario import Scenario
 from dcsim.steps import sum_by
@@ -25,14 +25,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Quantities:
-    """What the simulated plan bought and sold, by month; every array has shape (n_months,)."""
+    """What the simulated plan bought and sold, by month; every array has shape (n_months,), GPU-hours are by pool."""
 
     first_month: int
     bill: tuple[BillLine, ...]
     make_up_m3: Floats
     sewer_m3: Floats
-    allocated_gpu_h: Floats
-    energised_gpu_h: Floats
+    allocated_gpu_h: dict[str, Floats]
     fuel_l: Floats
     clean_mwh: tuple[tuple[CleanPower, Floats], ...] = ()
 
@@ -79,10 +78,11 @@ class CostLine:
 def monthly_quantities(
     tariff: Tariff,
     intervals: pd.DataFrame,
+    pools: pd.DataFrame,
     plan_start: datetime.date,
     clean: Sequence[CleanSupply] = (),
 ) -> Quantities:
-    """Sum the interval table, and what contracts of clean power deliver, into months."""
+    """Sum the interval table, that of the pools, and what contracts of clean power deliver, into months."""
     start_s = intervals["start_s"].to_numpy()
     when = pd.DatetimeIndex(np.datetime64(plan_start, "s") + start_s.astype("timedelta64[s]"))
     month = (when.year.to_numpy() * 12 + when.month.to_numpy() - 1 - month_number(plan_start)).astype(np.int64)
@@ -98,8 +98,9 @@ def monthly_quantities(
         bill=tuple(bill(tariff, when, intervals["facility_power_w"].to_numpy(), duration_s, month)),
         make_up_m3=m3_from_kg_water(total(intervals["water_kg"].to_numpy())),
         sewer_m3=m3_from_kg_water(total(intervals["blowdown_kg"].to_numpy())),
-        allocated_gpu_h=total(intervals["gpus_allocated"].to_numpy() * hours),
-        energised_gpu_h=total(intervals["gpus_energised"].to_numpy() * hours),
+        allocated_gpu_h={
+            str(name): total(of["gpus_allocated"].to_numpy() * hours) for name, of in pools.groupby("pool", sort=False)
+        },
         fuel_l=total(intervals["generator_fuel_l"].to_numpy()),
         clean_mwh=tuple((supply.contract, mwh_from_j(total(supply.power_w * duration_s))) for supply in clean),
     )
@@ -280,17 +281,25 @@ def insurance(books: Books) -> Iterator[Entry]:
 def revenue(books: Books) -> Iterator[Entry]:
     """Sell or charge the allocated GPU-hours."""
     terms = books.economics.revenue
+    if isinstance(terms, Nothing):
+        return
     if isinstance(terms, Rental):
         prices, source = rental_path(books, terms)
         label = f"GPU rental: {terms.price_path}"
-    elif isinstance(terms, Internal):
-        prices, source = [terms.usd_per_gpu_h] * len(books.months), "scenario"
-        label = "internal transfer"
+        factors = terms.price_factors
     else:
-        return
-    sold = books.quantities.allocated_gpu_h * terms.sold_frac
-    for month, quantity, price in zip(books.months, sold, prices, strict=True):
-        yield Entry(month, "revenue", label, "site", float(quantity), "GPU h", price, source)
+        prices, source = [terms.usd_per_gpu_h] * len(books.months), "scenario"
+        label, factors = "internal transfer", {}
+    sold: dict[str, Floats] = {}
+    for pool, hours in books.quantities.allocated_gpu_h.items():
+        # Pools without a price of their own are sold together.
+        name = pool if pool in factors else ""
+        sold[name] = sold.get(name, 0.0) + hours * terms.sold_frac
+    for pool, quantities in sold.items():
+        factor = factors.get(pool, 1.0)
+        item = f"{label}, pool {pool}, times {factor:g}" if pool else label
+        for month, quantity, price in zip(books.months, quantities, prices, strict=True):
+            yield Entry(month, "revenue", item, "site", float(quantity), "GPU h", price * factor, source)
 
 
 def rental_path(books: Books, terms: Rental) -> tuple[list[float], str]:

@@ -40,8 +40,7 @@ def check(sources: tuple[str, ...], sets: tuple[str, ...]) -> None:
     for source in sources:
         loaded = load(source, sets)
         ready = pipeline.prepare(loaded)
-        servers = ready.facility.final.servers
-        gpus = servers * ready.facility.gpus_per_server
+        servers, gpus = ready.facility.final.servers, ready.facility.gpus(ready.facility.final)
         click.echo(f"{source}: ok; {servers} servers, {gpus} GPUs, {len(ready.demand.jobs)} jobs")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dcsim.model.base import Fraction, Name, NonNegative, Rate, Stated
+from dcsim.model.base import Fraction, Name, NonNegative, Positive, Rate, Stated
 
 
 class Rental(Stated):
@@ -13,6 +13,9 @@ class Rental(Stated):
 
     kind: Literal["rental"] = "rental"
     price_path: Name = Field(default="h100-contract", description="key of the dated prices in the catalog")
+    price_factors: dict[Name, Positive] = Field(
+        default_factory=dict, description="price of a GPU-hour by pool over that of the path; 1 for pools left out"
+    )
     decline_frac_per_year: Rate | None = Field(
         default=None, description="fall of the price a year after the path's last date; the catalog's if absent"
     )

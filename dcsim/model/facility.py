@@ -1,6 +1,8 @@
 """What a planner states about the site, the building and its phases."""
 
 import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
 from pydantic import Field, model_validator
@@ -11,6 +13,10 @@ from dcsim.physics.electrical import PowerChain
 from dcsim.physics.fabric import FABRICS
 from dcsim.physics.generators import Generators
 from dcsim.physics.plant import CoolingPart
+from dcsim.registry import unknown
+
+# The pool of facility.server.
+MAIN = "main"
 
 if TYPE_CHECKING:
     Cooling = CoolingPart
@@ -92,6 +98,26 @@ class Fabric(Stated):
     host_links: Literal["optical", "copper"] = Field(default="optical", description="cable between server and leaf")
 
 
+class ServerPool(Stated):
+    """Servers of another kind or generation, with a network and a queue of their own."""
+
+    server: Name = Field(description="key in the catalog's servers, or a published spelling of it")
+    server_design_kw: Positive | None = Field(
+        default=None,
+        description="power per server on which feeds and plant are sized; the catalog's peak if absent [kW]",
+    )
+    gpu_profile: Text | None = Field(
+        default=None, description="how fast its GPUs are, as facility.gpu_profile; the nearest fitted one if absent"
+    )
+    racks: Racks | None = Field(default=None, description="its rack slots; those of the facility if absent")
+    fabric: Fabric | None = Field(default=None, description="its compute network; as the facility's if absent")
+    speed: dict[Name, Positive] = Field(
+        default_factory=dict,
+        description="speed of a GPU by workload class over that for which run times are given, a GPU of the main pool; "
+        "from step times where workload.class_models names a model, else 1",
+    )
+
+
 class Schedule(Stated):
     """When something is ordered and when it stands on the floor, ready for power."""
 
@@ -109,6 +135,7 @@ class Phase(Stated):
     """One build phase: what it may use, when it is bought and when it is energised."""
 
     name: Name
+    pool: Name = Field(default=MAIN, description="pool that its servers join: main, or a key of facility.pools")
     utility_mw: Positive = Field(description="share of the utility connection that this phase may draw [MW]")
     rack_slots: Count
     critical_kw: Positive | None = Field(
@@ -134,6 +161,25 @@ class Phase(Stated):
                     "energise later or deliver earlier"
                 )
         return self
+
+
+@dataclass(frozen=True)
+class PoolParts:
+    """A pool with every part known; ``own`` are those of racks and network that it states itself."""
+
+    name: str
+    server: str
+    server_design_kw: float | None
+    gpu_profile: str | None
+    racks: Racks
+    fabric: Fabric
+    speed: Mapping[str, float] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+
+    def place(self, *path: str) -> tuple[str, ...]:
+        """Where a part of it stands in the scenario."""
+        shared = path[0] in ("racks", "fabric") and path[0] not in self.own
+        return ("facility", *path) if self.name == MAIN or shared else ("facility", "pools", self.name, *path)
 
 
 class Facility(Stated):
@@ -168,13 +214,39 @@ class Facility(Stated):
         default=None,
         description="lighting, offices and building services over the design IT power; the catalog's if absent",
     )
+    pools: dict[Name, ServerPool] = Field(
+        default_factory=dict, description="pools of other servers, beside the main one of facility.server"
+    )
     phases: tuple[Phase, ...] = Field(min_length=1)
+
+    def pool(self, name: str) -> PoolParts:
+        """What a pool is made of, the facility's racks and network where it states none."""
+        if name == MAIN:
+            return PoolParts(MAIN, self.server, self.server_design_kw, self.gpu_profile, self.racks, self.fabric)
+        of = self.pools[name]
+        own = frozenset(part for part in ("racks", "fabric") if getattr(of, part) is not None)
+        racks, fabric = of.racks or self.racks, of.fabric or self.fabric
+        return PoolParts(name, of.server, of.server_design_kw, of.gpu_profile, racks, fabric, of.speed, own)
+
+    @property
+    def pool_names(self) -> tuple[str, ...]:
+        """Pools that have a phase, the main one first, then as stated."""
+        used = {phase.pool for phase in self.phases}
+        return tuple(name for name in (MAIN, *self.pools) if name in used)
 
     @model_validator(mode="after")
     def _phases_are_distinct_and_ordered(self) -> Self:
         names = [phase.name for phase in self.phases]
         if len(set(names)) < len(names):
             raise ValueError(f"two phases share a name: {', '.join(names)}; name each once")
+        if MAIN in self.pools:
+            raise ValueError(f"pools: '{MAIN}' is the pool of facility.server; name the other one otherwise")
+        for index, phase in enumerate(self.phases):
+            if phase.pool not in (MAIN, *self.pools):
+                raise ValueError(f"phases[{index}].pool: {unknown(phase.pool, (MAIN, *self.pools), 'pool')}")
+        idle = [name for name in self.pools if name not in self.pool_names]
+        if idle:
+            raise ValueError(f"pools: '{idle[0]}' has no phase; state its name as the pool of one, or leave it out")
         dates = [phase.energised for phase in self.phases]
         if dates != sorted(dates):
             raise ValueError("phases must be listed in the order of their energised dates")

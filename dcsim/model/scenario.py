@@ -6,9 +6,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from dcsim.model.base import Name, Stated
-from dcsim.model.economics import Economics, Overrides
+from dcsim.model.economics import Economics, Overrides, Rental
 from dcsim.model.facility import Facility, Site
 from dcsim.model.workload import Workload
+from dcsim.registry import unknown
 
 
 class Plan(Stated):
@@ -56,6 +57,25 @@ class Scenario(Stated):
         default_factory=dict, description="catalog values that this plan replaces, as table.key.parameter"
     )
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _pools_are_known(self) -> Self:
+        known = self.facility.pool_names
+        for name, pools in self.workload.pools.items():
+            if not pools:
+                raise ValueError(f"workload.pools.{name} is empty; name a pool, or leave the class out for any")
+            for pool in pools:
+                if pool not in known:
+                    raise ValueError(f"workload.pools.{name}: {unknown(pool, known, 'pool')}")
+        for index, run in enumerate(self.workload.runs):
+            if run.pool is not None and run.pool not in known:
+                raise ValueError(f"workload.runs[{index}].pool: {unknown(run.pool, known, 'pool')}")
+        for pool in self.economics.revenue.price_factors if isinstance(self.economics.revenue, Rental) else ():
+            if pool not in known:
+                raise ValueError(f"economics.revenue.price_factors.{pool}: {unknown(pool, known, 'pool')}")
+        if len(known) > 1 and self.workload.power_limit_mw is not None:
+            raise ValueError("workload.power_limit_mw holds for one pool; leave it out, or the pools of facility.pools")
+        return self
 
     @model_validator(mode="after")
     def _phases_lie_inside_the_plan(self) -> Self:

@@ -13,7 +13,8 @@ class Synthetic(Stated):
 
     kind: Literal["synthetic"] = "synthetic"
     offered_load_frac: Annotated[float, Field(strict=True, gt=0, le=2)] = Field(
-        default=0.85, description="GPU-hours asked for over GPU-hours energised"
+        default=0.85,
+        description="GPU-hours asked for, at the speed of the pools that a class may use, over GPU-hours energised",
     )
     gpu_hours_share: dict[Name, Positive] = Field(
         min_length=1, description="share of the offered GPU-hours by workload class; normalised to 1"
@@ -38,7 +39,9 @@ class DemandStep(Stated):
 class DemandPath(Stated):
     """Demand of a workload class by month."""
 
-    gpus: Positive = Field(description="GPUs that the class would keep busy in the first month, on average")
+    gpus: Positive = Field(
+        description="GPUs of the first pool that the class would keep busy in the first month, on average"
+    )
     growth_frac_per_year: Annotated[float, Field(strict=True, gt=-1, le=20)] = Field(
         default=0.0, description="compounded from month to month"
     )
@@ -99,6 +102,10 @@ class ModelRun(Stated):
     global_batch: Count | None = Field(
         default=None, description="sequences a step; about four million tokens if absent"
     )
+    booked_days_ahead: NonNegative = Field(
+        default=0.0, description="its nodes are kept for submit_day from so long before, by the policy conservative [d]"
+    )
+    pool: Name | None = Field(default=None, description="pool that it runs on; the first of the facility's if absent")
     stack: Name = Field(default="yours", description="software stack whose profile serves it, or the nearest")
 
 
@@ -124,6 +131,11 @@ class Campaign(Stated):
     name: Name
     first_day: NonNegative = Field(default=0.0, description="when it is submitted, from the plan's start [d]")
     every_days: Positive | None = Field(default=None, description="again after so many days; once if absent")
+    booked_days_ahead: NonNegative = Field(
+        default=0.0,
+        description="nodes of the stages that come after none are kept from so long before, by the policy "
+        "conservative [d]",
+    )
     stages: tuple[Stage, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -221,7 +233,16 @@ class Workload(Stated):
         description="model that stands for a workload class: its step times over spans of the network scale the jobs' "
         "times, instead of the catalog's multi_leaf_rate",
     )
-    policy: Name = Field(default="easy", description="scheduling policy")
+    pools: dict[Name, tuple[Name, ...]] = Field(
+        default_factory=dict,
+        description="pools that jobs of a workload class may use, the preferred one first; any pool if absent",
+    )
+    policy: Name = Field(default="easy", description="scheduling policy; each pool has a queue of its own")
+    backfill_depth: Count | None = Field(
+        default=None,
+        description="jobs in line that the policy conservative has a time for, as Slurm's bf_max_job_test (500 by "
+        "default there); all if absent",
+    )
     maintenance: Maintenance | None = Field(default=None, description="planned work on nodes; none if absent")
     deferral: Deferral | None = Field(default=None, description="jobs that wait for better hours; none if absent")
     walltime: Walltime | None = Field(default=None, description="limits that stop jobs; none if absent")

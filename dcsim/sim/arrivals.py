@@ -27,6 +27,8 @@ class Arrivals:
     def __init__(self, jobs: Jobs) -> None:
         # Jobs enter the queue when they are released; their place in it is that of their submission all the same.
         released_s = jobs.submit_s if jobs.release_s is None else jobs.release_s
+        if jobs.known_s is not None:
+            released_s = np.where(jobs.known_s < jobs.submit_s, jobs.known_s, released_s)
         by_release = np.argsort(released_s, kind="stable")
         self._jobs = jobs
         self._job = array("q", by_release)

@@ -133,7 +133,7 @@ class Dispatcher:
         # Jobs that came in the order of submission since the last pass, and whether anything else happened.
         self._newcomers: list[int] = []
         self._changed = False
-        self._in_order = jobs.release_s is None
+        self._in_order = jobs.release_s is None and jobs.known_s is None
         self._elsewhere = bytearray(np.asarray(jobs.gpus == 0).astype(np.uint8).tobytes())
         self._ends: list[tuple[float, int]] = []
         self._foreign_s = inf
@@ -201,13 +201,16 @@ class Dispatcher:
         self._requeue(job, class_index)
 
     def start(self, job: int, now_s: float, mask: int = 0) -> None:
-        """Start a queued job, which must fit, at its best placement, or on the nodes of *mask*, all of them free."""
+        """Start a queued job, which must fit, at its best placement, or on the nodes of *mask*.
+
+        All of those are free; a job smaller than a node gets a part of one of them, which may be in use by others.
+        """
         queue = self.queue
         queue.drop(job)
         size = queue.size_of[job]
         release_s = now_s + queue.limit_s[job]
         if size.share_gpus:
-            node = self.placement.take_share(job, size.share_gpus)
+            node = self.placement.take_share(job, size.share_gpus, mask)
             self.reservations.join(node, job, release_s)
             self._node_of[job] = node
             span = 1

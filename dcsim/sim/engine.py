@@ -17,7 +17,7 @@ from dcsim.sim.limits import PowerLimit, Tenancy, Walltime
 from dcsim.sim.maintenance import Maintenance, rounds
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
-from dcsim.sim.pool import ClusterSpec, Pool, check
+from dcsim.sim.pool import ClusterSpec, Pool, check, check_policy
 from dcsim.sim.recorder import Counters, SimResult, result
 from dcsim.sim.routing import routed
 from dcsim.sim.seen import Policy
@@ -66,6 +66,7 @@ def simulate(
     maintenance: Maintenance | None = None,
     power: PowerLimit | None = None,
     walltime: Walltime | None = None,
+    depth: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster*, all of whose nodes are alike, from time 0 to the horizon.
@@ -100,6 +101,8 @@ def simulate(
         Limit on the power of running jobs, for policies that look at it.
     walltime : Walltime or None
         Longest time at a stretch; jobs run beyond their limits if None.
+    depth : int or None
+        Jobs in line that have a time at once, for policies that plan one for each; all if None.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -126,6 +129,7 @@ def simulate(
         tenancy=tenancy,
         maintenance=maintenance,
         walltime=walltime,
+        depth=depth,
         progress=progress,
     )
     return only.result
@@ -142,6 +146,7 @@ def simulate_pools(
     tenancy: Tenancy | None = None,
     maintenance: Maintenance | None = None,
     walltime: Walltime | None = None,
+    depth: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[PoolResult, ...]:
     """Run *jobs* on pools of unlike nodes, each with a queue of its own, on one clock.
@@ -156,7 +161,7 @@ def simulate_pools(
         As for :func:`simulate`.
     may_use : sequence of sequence of int, or None
         By class: indices of the pools that its jobs may use, the preferred one first; all of them if None.
-    policy, horizon_s, seed, tenancy, maintenance, walltime, progress
+    policy, horizon_s, seed, tenancy, maintenance, walltime, depth, progress
         As for :func:`simulate`; quotas, shares and rounds of maintenance are those of each pool.
 
     Returns
@@ -174,6 +179,7 @@ def simulate_pools(
         If the policy is not known.
     """
     chosen_policy = lookup(POLICIES, policy, "scheduling policy")
+    check_policy(policy, chosen_policy, jobs, depth)
     env = simpy.Environment()
     routes, of_pool = routed(pools, jobs, may_use)
     arrivals = Arrivals(jobs)
@@ -181,6 +187,8 @@ def simulate_pools(
     for pool, local in zip(pools, of_pool, strict=True):
         check(pool, local, horizon_s, tenancy, maintenance, walltime)
         dispatchers.append(_dispatcher(env, pool, local, chosen_policy, horizon_s, seed, tenancy, walltime))
+        if depth is not None:
+            dispatchers[-1].notes["depth"] = depth
         _run_foreign(env, pool, dispatchers[-1], maintenance, seed)
     clock = Clock(env, arrivals, dispatchers, horizon_s=horizon_s, routes=routes, progress=progress)
     env.run(until=env.process(clock.run()))

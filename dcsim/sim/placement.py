@@ -185,18 +185,33 @@ class Placement:
         """Tell whether some node has *gpus* free GPUs, fewer than a node has."""
         return self.free_nodes > 0 or self.share_levels >> gpus > 0
 
-    def take_share(self, job: int, gpus: int) -> int:
+    def shared_with(self, gpus: int, on: int) -> int:
+        """Nodes of the bitset *on* that are shared and have the fewest free GPUs that suffice, as one; 0 if none."""
+        enough = self.share_levels >> gpus << gpus
+        while enough:
+            nodes = self._nodes_with[(enough & -enough).bit_length() - 1] & on
+            if nodes:
+                return nodes
+            enough &= enough - 1
+        return 0
+
+    def take_share(self, job: int, gpus: int, on: int = 0) -> int:
         """Give *job* part of one node, which must fit, and return the node.
 
-        The shared node with the fewest free GPUs that suffice; a free node is opened only where none suffices.
+        The shared node with the fewest free GPUs that suffice; a free node is opened only where none suffices. Where
+        *on* is given, a bitset, one of its nodes, whatever the strategy.
         """
         enough = self.share_levels >> gpus
         if self._strategy == "spread":
             enough = 0 if self.free_nodes else 1 << enough.bit_length() - 1
-        if enough:
-            free = gpus + (enough & -enough).bit_length() - 1
-            nodes = self._nodes_with[free]
+        nodes = self.shared_with(gpus, on) if on else 0
+        if on and not nodes:
+            free = self._gpus_per_node
+            node = self._open_node(self.free_mask & on)
+        elif on or enough:
+            nodes = nodes or self._nodes_with[gpus + (enough & -enough).bit_length() - 1]
             node = (nodes & -nodes).bit_length() - 1
+            free = self._free_gpus[node]
         else:
             free = self._gpus_per_node
             node = self._open_node()
@@ -236,7 +251,16 @@ class Placement:
             left = sorted(again, reverse=True)
         return chosen
 
-    def _open_node(self) -> int:
+    def _open_node(self, on: int = 0) -> int:
+        """Take a free node to be shared: that of the best fit, or the lowest of a bitset of free nodes."""
+        if on:
+            node = (on & -on).bit_length() - 1
+            leaf, place = divmod(node, self._nodes_per_leaf)
+            self._set_free(leaf, self._free_masks[leaf] ^ 1 << place)
+            self.free_nodes -= 1
+            self._sharers[node] = {}
+            self._free_gpus[node] = 0
+            return node
         some = self._free_counts >> 1
         leaves = self._leaves_with[(some & -some).bit_length()]
         leaf = (leaves & -leaves).bit_length() - 1

@@ -31,6 +31,8 @@ class Plan:
 
     def __init__(self, now_s: float, free: int) -> None:
         self._times_s, self._free = [now_s], [free]
+        # So many steps are worth a look for neighbours that are alike.
+        self._merge_at = 16
         self.slot: dict[int, tuple[float, float, int]] = {}
         self.held: dict[int, tuple[float, int]] = {}
 
@@ -40,30 +42,44 @@ class Plan:
         if passed > 0:
             del self._times_s[:passed], self._free[:passed]
         self._times_s[0] = max(self._times_s[0], now_s)
+        if len(self._free) < self._merge_at:
+            return
         # A job starts no earlier in the middle of a step than at its beginning.
         kept = [0, *(k for k in range(1, len(self._free)) if self._free[k] != self._free[k - 1])]
         if len(kept) < len(self._free):
             self._times_s = [self._times_s[k] for k in kept]
             self._free = [self._free[k] for k in kept]
+        self._merge_at = 2 * len(self._free)
 
-    def earliest(self, nodes: int, limit_s: float) -> tuple[float, int] | None:
-        """Earliest time from which the same *nodes* stay free for *limit_s*, and the lowest of them. [s, bitset]"""
+    def earliest(self, nodes: int, limit_s: float, from_s: float = -inf) -> tuple[float, int] | None:
+        """Earliest time from *from_s* on at which the same *nodes* stay free for *limit_s*; the lowest. [s, bitset]"""
+        start = self._cut(from_s) if from_s > self._times_s[0] else 0
         times_s, free = self._times_s, self._free
         last, least_s = len(free) - 1, limit_s - ROUNDING_S
-        start = 0
-        while start <= last:
-            start_s, common, index = times_s[start], -1, start
-            while True:
-                here = free[index]
-                common &= here
+        index, common = start, -1
+        while True:
+            common &= free[index]
+            if common.bit_count() < nodes:
+                # The latest start before here that still leaves enough of the same nodes, or the step after this one.
+                start, common = index, free[index]
                 if common.bit_count() < nodes:
-                    # A step with too few nodes of its own is in the way of every start up to it.
-                    start = index + 1 if here.bit_count() < nodes else start + 1
-                    break
-                if index == last or times_s[index + 1] - start_s >= least_s:
-                    return start_s, lowest_bits(common, nodes)
-                index += 1
-        return None
+                    start, common = index + 1, -1
+                    if index == last:
+                        return None
+                else:
+                    while (earlier := common & free[start - 1]).bit_count() >= nodes:
+                        start, common = start - 1, earlier
+            if index == last or (start <= index and times_s[index + 1] - times_s[start] >= least_s):
+                return times_s[start], lowest_bits(common, nodes)
+            index += 1
+
+    def promised(self, until_s: float) -> int:
+        """Nodes that a job in line will get before a time, as one bitset."""
+        mask = 0
+        for start_s, _, nodes in self.slot.values():
+            if start_s < until_s - ROUNDING_S:
+                mask |= nodes
+        return mask
 
     def take(self, start_s: float, end_s: float, mask: int) -> None:
         """Use nodes from a time to another."""
@@ -91,14 +107,19 @@ def conservative(cluster: Cluster, now_s: float, newcomers: list[int] | None) ->
 
     Every job in line has nodes and the earliest time at which it can have them, given all others. When a job ends
     before its limit, each job in line, in order, may move to an earlier time while the others keep theirs. A share of a
-    node that fits a node in use starts at once; nodes out of service are planned for when they are back.
+    node starts at once where it fits a node in use that nobody was promised before its limit; nodes out of service are
+    planned for when they are back.
+
+    A booked job, known before its submission, is planned for from then on, ahead of all in line, and starts no earlier
+    than it is submitted: its nodes are kept free for it. ``notes`` may hold ``depth``: the first so many jobs in line
+    have a time, those behind them wait without one, like Slurm's ``bf_max_job_test``.
 
     References
     ----------
     .. [1] Mu'alem and Feitelson, IEEE TPDS 12(6), 2001.
     .. [2] Batsim's ``conservative_bf``, whose schedule of 801 jobs this equals start by start.
     """
-    queue, placement, notes = cluster.queue, cluster.placement, cluster.notes
+    placement, notes = cluster.placement, cluster.notes
     plan = notes.get("plan")
     if plan is None or notes["nodes"] != cluster.service.changed:
         plan, notes["nodes"] = _planned_anew(cluster, now_s), cluster.service.changed
@@ -107,39 +128,86 @@ def conservative(cluster: Cluster, now_s: float, newcomers: list[int] | None) ->
         plan.advance(now_s)
         again = newcomers is None
         # Also those that ended while nobody waited, which brings no pass.
-        for job in [job for job in plan.held if job not in cluster.running]:
+        for job in sorted(plan.held.keys() - cluster.running.keys()):
             end_s, mask = plan.held.pop(job)
             plan.give(now_s, end_s, mask & placement.free_mask)
             again = True
-    for job, (end_s, mask) in plan.held.items():
-        if end_s <= now_s + ROUNDING_S:
-            plan.take(now_s, now_s + OVERRUN_S, mask)
-            plan.held[job] = (now_s + OVERRUN_S, mask)
-    for job in sorted(queue.members) if again else newcomers or ():
-        size, limit_s = queue.size_of[job], queue.limit_s[job]
-        if job in plan.slot:
-            start_s, end_s, mask = plan.slot.pop(job)
-            plan.give(max(start_s, now_s), end_s, mask)
-        if size.share_gpus and placement.share_levels >> size.share_gpus:
-            _hold(cluster, plan, job, now_s)
-            continue
-        found = plan.earliest(size.nodes, limit_s)
-        if found is None:
-            continue
-        start_s, mask = found
-        if start_s <= now_s + ROUNDING_S and mask & placement.free_mask == mask:
-            _hold(cluster, plan, job, now_s, mask)
-        else:
-            plan.take(start_s, start_s + limit_s, mask)
-            plan.slot[job] = (start_s, start_s + limit_s, mask)
-            if start_s > now_s + ROUNDING_S:
-                cluster.wake(start_s)
+    if plan.held and min(plan.held.values())[0] <= now_s + ROUNDING_S:
+        for job, (end_s, mask) in plan.held.items():
+            if end_s <= now_s + ROUNDING_S:
+                plan.take(now_s, now_s + OVERRUN_S, mask)
+                plan.held[job] = (now_s + OVERRUN_S, mask)
+    depth: float = notes.get("depth", inf)
+    if not again:
+        for job in newcomers or ():
+            if len(plan.slot) < depth:
+                _plan_for(cluster, plan, job, now_s)
+        return
+    looked_at: set[int] = set()
+    while True:
+        booked, in_line = _in_line(cluster, depth)
+        if not looked_at:
+            _unplan(plan, booked, in_line, now_s)
+        todo = [job for job in (*booked, *in_line) if job not in looked_at]
+        for job in todo:
+            _plan_for(cluster, plan, job, now_s)
+        # Who starts makes room in the depth for others.
+        if not todo or depth == inf:
+            return
+        looked_at.update(todo)
 
 
-def _hold(cluster: Cluster, plan: Plan, job: int, now_s: float, mask: int = 0) -> None:
-    """Start a job, and plan its nodes as used until its limit."""
+def _unplan(plan: Plan, booked: list[int], in_line: list[int], now_s: float) -> None:
+    """Take their times back from those beyond the depth, and from all in line where nodes are booked anew."""
+    kept = set(booked)
+    if kept <= plan.slot.keys():
+        kept.update(in_line)
+    for job in [job for job in plan.slot if job not in kept]:
+        start_s, end_s, mask = plan.slot.pop(job)
+        plan.give(max(start_s, now_s), end_s, mask)
+
+
+def _plan_for(cluster: Cluster, plan: Plan, job: int, now_s: float) -> None:
+    """Start a job, or give it the earliest time that it can have, given all others."""
+    queue, placement, known_s = cluster.queue, cluster.placement, cluster.jobs.known_s
+    size, limit_s = queue.size_of[job], queue.limit_s[job]
+    if job in plan.slot:
+        start_s, end_s, mask = plan.slot.pop(job)
+        plan.give(max(start_s, now_s), end_s, mask)
+    from_s = now_s if known_s is None else max(now_s, cluster.jobs.submit_s[job])
+    if size.share_gpus and placement.share_levels >> size.share_gpus and from_s <= now_s + ROUNDING_S:
+        # A node in use whose time after that is promised to nobody.
+        beside = placement.shared_with(size.share_gpus, ~plan.promised(now_s + limit_s))
+        if beside:
+            _hold(cluster, plan, job, now_s, beside)
+            return
+    found = plan.earliest(size.nodes, limit_s, from_s)
+    if found is None:
+        return
+    start_s, mask = found
+    if start_s <= now_s + ROUNDING_S and mask & placement.free_mask == mask:
+        _hold(cluster, plan, job, now_s, mask)
+        return
+    plan.take(start_s, start_s + limit_s, mask)
+    plan.slot[job] = (start_s, start_s + limit_s, mask)
+    if start_s > now_s + ROUNDING_S:
+        cluster.wake(start_s)
+
+
+def _in_line(cluster: Cluster, depth: float) -> tuple[list[int], list[int]]:
+    """Booked jobs, and the first *depth* of the others in line, by submission."""
+    queue, jobs = cluster.queue, cluster.jobs
+    if jobs.known_s is None:
+        return [], queue.first(depth)
+    booked = sorted(job for job in queue.members if jobs.known_s[job] < jobs.submit_s[job])
+    others = [job for job in queue.first(depth + len(booked)) if job not in set(booked)]
+    return booked, others if depth >= len(others) else others[: int(depth)]
+
+
+def _hold(cluster: Cluster, plan: Plan, job: int, now_s: float, mask: int) -> None:
+    """Start a job on the nodes of a bitset, and plan them as used until its limit."""
     limit_s = cluster.queue.limit_s[job]
-    cluster.start(job, now_s, 0 if cluster.queue.size_of[job].share_gpus else mask)
+    cluster.start(job, now_s, mask)
     held = cluster.mask(job)
     plan.take(now_s, now_s + limit_s, held)
     plan.held[job] = (now_s + limit_s, held)

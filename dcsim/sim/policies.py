@@ -16,7 +16,7 @@ POLICIES: dict[str, Policy] = {
     "fifo": Policy("first come, first served: nobody passes a job that does not fit", fifo),
     "easy": Policy("first come, first served, and later jobs start early where the first in line is not delayed", easy),
     "easy_nodes": Policy("EASY that names the nodes which the first in line will get, the lowest ones", easy_nodes),
-    "conservative": Policy("later jobs start early only where no job before them is delayed", conservative),
+    "conservative": Policy("later jobs start early only where no job before them is delayed", conservative, plans=True),
     "sjf": Policy("the job of the shortest limit first: nobody passes it", shortest_job),
     "las": Policy("jobs that had least GPU time first, in levels; others are preempted", least_attained_service, True),
     "edf": Policy("the job of the earliest deadline first, with backfill", earliest_deadline),

@@ -9,6 +9,7 @@ from dcsim.errors import CapacityError, RangeError
 from dcsim.sim.failures import Reliability, Scope
 from dcsim.sim.limits import PowerLimit, Tenancy, Walltime
 from dcsim.sim.maintenance import Maintenance
+from dcsim.sim.seen import Policy
 from dcsim.sim.service import Shutdown
 from dcsim.sim.sharing import Uplinks
 from dcsim.workload.jobs import Floats, Ints, Jobs
@@ -175,6 +176,7 @@ def check(
         (np.diff(jobs.submit_s, prepend=0.0) >= 0, "a submission earlier than that of the job before it"),
         (jobs.run_s >= 0, "a negative run time"),
         (jobs.submit_s <= (jobs.submit_s if jobs.release_s is None else jobs.release_s), "a release before it"),
+        (jobs.submit_s >= (jobs.submit_s if jobs.known_s is None else jobs.known_s), "a submission before it is known"),
         (jobs.limit_s >= jobs.run_s, "a limit below its run time"),
         (np.isfinite(jobs.submit_s + jobs.run_s + jobs.limit_s), "a time that is not finite"),
         (jobs.gpus >= 0, "fewer GPUs than none"),
@@ -194,3 +196,18 @@ def check(
             f"together have {pool.most_nodes} nodes of {cluster.gpus_per_node} GPUs{beside}; add nodes, or "
             f"leave out the {np.count_nonzero(nodes > pool.most_nodes)} jobs that can never fit"
         )
+
+
+def check_policy(name: str, policy: Policy, jobs: Jobs, depth: int | None) -> None:
+    """Refuse what a policy cannot do.
+
+    Raises
+    ------
+    RangeError
+        If jobs are booked or a depth is given, and it plans no times.
+    """
+    if depth is not None and depth < 1:
+        raise RangeError(f"depth is {depth}; give at least 1, or none for all")
+    for what, has in (("jobs are booked", jobs.known_s is not None), ("a depth is given", depth is not None)):
+        if has and not policy.plans:
+            raise RangeError(f"{what}, but the policy '{name}' plans no times; choose conservative")

@@ -182,6 +182,21 @@ class JobQueue:
         # Exactly nothing where nobody waits, whatever the sums rounded to.
         self.node_s = self.node_s - size.node_share * self.limit_s[job] if self.members else 0.0
 
+    def first(self, n: float) -> list[int]:
+        """Return the *n* earliest-submitted queued jobs, or all if they are fewer, in that order."""
+        if n >= len(self.members):
+            return sorted(self.members)
+        in_order, queued = self._in_order, self._queued
+        found: list[int] = []
+        while len(found) < n:
+            job = heappop(in_order)
+            # A job that came back is in the heap twice.
+            if queued[job] and (not found or job != found[-1]):
+                found.append(job)
+        for job in found:
+            heappush(in_order, job)
+        return found
+
     def head(self) -> int:
         """Return the earliest-submitted queued job, or -1 if the queue is empty."""
         in_order, queued = self._in_order, self._queued

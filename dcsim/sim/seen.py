@@ -51,7 +51,7 @@ class Cluster(Protocol):
         """Work that a job has done. [s]"""
 
     def start(self, job: int, now_s: float, mask: int = 0) -> None:
-        """Start a queued job, which must fit, where it fits best or on the nodes of *mask*."""
+        """Start a queued job, which must fit, where it fits best or on the nodes of *mask*; a share on one of them."""
 
     def preempt(self, job: int, now_s: float) -> None:
         """Stop a running job and queue it again."""
@@ -72,13 +72,15 @@ before; None if nodes were freed, failed or added.
 class Policy:
     """One scheduling policy: its meaning for a reader of the report and its pass.
 
-    ``preempts`` says that it stops running jobs; ``always`` that it has passes while nobody waits, too.
+    ``preempts`` says that it stops running jobs; ``always`` that it has passes while nobody waits, too; ``plans`` that
+    it has a time for each job in line.
     """
 
     meaning: str
     start_jobs: Pass
     preempts: bool = False
     always: bool = False
+    plans: bool = False
 
 
 def fits(placement: Placement, size: SizeQueue) -> bool:

@@ -117,6 +117,7 @@ def _trace(function: Function) -> Function:
 @click.option("--estimates", type=click.Choice(["user", "perfect"]), default="user", show_default=True)
 @click.option("--per-node", type=click.IntRange(min=1), default=1, show_default=True, help="Processors of a node.")
 @click.option("--quota", "quotas", multiple=True, metavar="TENANT=N", help="Most that a tenant holds, for fair_share.")
+@click.option("--depth", type=click.IntRange(min=1), help="Jobs in line with a time, for conservative; all if absent.")
 @click.option("--oversized", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Parquet file of the jobs.")
 def schedule(
@@ -128,6 +129,7 @@ def schedule(
     estimates: str,
     per_node: int,
     quotas: tuple[str, ...],
+    depth: int | None,
     oversized: Literal["refuse", "skip"],
     out: Path | None,
     form: str | None,
@@ -158,6 +160,7 @@ def schedule(
         estimates=estimates,
         per_node=per_node,
         tenancy=schedules.tenancy(jobs, quotas),
+        depth=depth,
     )
     if out is not None:
         if not out.parent.is_dir():

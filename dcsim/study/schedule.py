@@ -1,15 +1,16 @@
 """The scheduler alone: a trace on a cluster of nodes, all alike and without failures; waits, slowdown, utilisation."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dcsim.energy import job_columns
 from dcsim.errors import InputError, Problem, UsageError
+from dcsim.model.facility import MAIN
 from dcsim.registry import lookup
 from dcsim.sim.engine import ClusterSpec, SimResult, Tenancy, simulate
-from dcsim.sim.recorder import STATUSES
+from dcsim.sim.policies import POLICIES
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_MINUTE
 from dcsim.workload.jobs import Floats, Jobs
 
@@ -92,26 +93,7 @@ class Scheduled:
     def table(self) -> pd.DataFrame:
         """One row a job: the columns of a run's jobs table, and ``procs``; no power is known, so no energy."""
         result, jobs = self.result, self.result.jobs
-        names = np.array(jobs.class_names, dtype=object)
-        columns: dict[str, Any] = {
-            "job_id": jobs.job_id,
-            "job_class": names[jobs.class_index],
-            "submit_s": jobs.submit_s,
-            "ready_s": result.ready_s,
-            "deadline_s": np.full(len(jobs), np.nan),
-            "start_s": result.first_start_s,
-            "end_s": result.end_s,
-            "gpus": jobs.gpus,
-            "gpus_held": result.gpus_held,
-            "nodes": -(-jobs.gpus // result.gpus_per_node),
-            "leaves": result.span,
-            "restarts": result.restarts,
-            "run_s": result.held_s,
-            "useful_s": result.useful_s,
-            "energy_j": np.full(len(jobs), np.nan),
-            "status": np.array(STATUSES, dtype=object)[result.status],
-            "procs": jobs.gpus,
-        }
+        columns = {**job_columns(result, MAIN, np.full(len(jobs), np.nan)), "procs": jobs.gpus}
         return pd.DataFrame(columns, copy=False)
 
 
@@ -124,6 +106,7 @@ def schedule(
     per_node: int = 1,
     per_leaf: int | None = None,
     tenancy: Tenancy | None = None,
+    depth: int | None = None,
 ) -> Scheduled:
     """Schedule jobs to their end.
 
@@ -142,11 +125,15 @@ def schedule(
         takes whole nodes.
     tenancy : Tenancy, optional
         Shares and quotas of tenants, where the policy looks at them.
+    depth : int, optional
+        Jobs in line that the policy ``conservative`` has a time for; all if absent.
 
     Raises
     ------
     InputError
         If jobs ask for more than the machine has; the first are named.
+    UsageError
+        If a depth is given and the policy plans no times.
     """
     wide = np.flatnonzero(jobs.gpus > processors)
     if len(wide):
@@ -161,9 +148,10 @@ def schedule(
     leaf = per_leaf or nodes
     cluster = ClusterSpec(per_node, leaf, leaf, ((0.0, nodes),))
     rates = np.ones((len(jobs.class_names), 2))
-    return Scheduled(
-        simulate(cluster, jobs, rates, policy=policy, horizon_s=np.inf, seed=0, tenancy=tenancy), processors
-    )
+    if depth is not None and not lookup(POLICIES, policy, "scheduling policy").plans:
+        raise UsageError(f"a depth of backfill is given, but the policy '{policy}' plans no times; choose conservative")
+    done = simulate(cluster, jobs, rates, policy=policy, horizon_s=np.inf, seed=0, tenancy=tenancy, depth=depth)
+    return Scheduled(done, processors)
 
 
 def tenancy(jobs: Jobs, quotas: tuple[str, ...]) -> Tenancy | None:

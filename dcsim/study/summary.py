@@ -6,12 +6,19 @@ from dcsim import runs
 def summary(result: runs.Run) -> list[str]:
     """Lines that answer first: what binds in each phase, then every key figure with its unit."""
     lines = [f"{result.scenario['name']}: {result.scenario['description'].strip()}", ""]
+    pools = result.findings["pools"]
     for phase in result.findings["phases"]:
+        servers = f"{phase['servers']} {phase['server'] if len(pools) > 1 else 'servers'}"
         limits = ", ".join(f"{limit['name']} {limit['servers']}" for limit in phase["limits"])
         lines.append(
-            f"{phase['name']} from {phase['energised']}: {phase['servers']} servers, {phase['gpus']:,} GPUs in all; "
+            f"{phase['name']} from {phase['energised']}: {servers}, {phase['gpus']:,} GPUs in all; "
             f"{phase['binding']} binds (servers in all that each limit allows: {limits})"
         )
+    if len(pools) > 1:
+        for one in pools:
+            held = "nothing" if one["allocated_frac"] is None else f"{one['allocated_frac']:.0%}"
+            wait = "" if one["mean_wait_h"] is None else f", mean wait {number(one['mean_wait_h'])} h"
+            lines.append(f"pool {one['pool']}: {number(one['gpus'])} GPUs, {held} of them held by jobs{wait}")
     left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
     lines.append(f"left at the peaks, scarcest first: {left}")
     if (path := result.findings["demand"]) is not None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from dcsim.model.workload import Campaign
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from dcsim.workload.jobs import Jobs
+from dcsim.workload.jobs import Jobs, booked
 
 
 def with_campaigns(jobs: Jobs, campaigns: tuple[Campaign, ...], horizon_s: float) -> Jobs:
@@ -15,7 +15,7 @@ def with_campaigns(jobs: Jobs, campaigns: tuple[Campaign, ...], horizon_s: float
     A campaign is submitted whole when it begins; a stage waits for those that it comes after. A stage without GPUs runs
     elsewhere, on processors or storage, and takes none. ``jobs.class_names`` must hold the classes of all stages.
     """
-    rows: list[tuple[float, float, int, int]] = []
+    rows: list[tuple[float, float, int, int, float]] = []
     parents: dict[int, tuple[int, ...]] = {}
     for of in campaigns:
         begin_s = of.first_day * SECONDS_PER_DAY
@@ -26,14 +26,16 @@ def with_campaigns(jobs: Jobs, campaigns: tuple[Campaign, ...], horizon_s: float
                 name = stage.job_class if stage.job_class is not None else jobs.class_names[0]
                 if stage.after:
                     parents[len(rows)] = tuple(number[before] for before in stage.after)
-                rows.append((begin_s, stage.hours * SECONDS_PER_HOUR, stage.gpus or 0, jobs.class_names.index(name)))
+                known_before_s = 0.0 if stage.after else of.booked_days_ahead * SECONDS_PER_DAY
+                in_class = jobs.class_names.index(name)
+                rows.append((begin_s, stage.hours * SECONDS_PER_HOUR, stage.gpus or 0, in_class, known_before_s))
             if of.every_days is None:
                 break
             begin_s += of.every_days * SECONDS_PER_DAY
     if not rows:
         return jobs
     n, more = len(jobs), len(rows)
-    submit_s, run_s, gpus, index = (np.array(column) for column in zip(*rows, strict=True))
+    submit_s, run_s, gpus, index, ahead_s = (np.array(column) for column in zip(*rows, strict=True))
     first_id = int(jobs.job_id.max(initial=0)) + 1
     merged = Jobs(
         job_id=np.concatenate([jobs.job_id, np.arange(first_id, first_id + more)]),
@@ -45,6 +47,7 @@ def with_campaigns(jobs: Jobs, campaigns: tuple[Campaign, ...], horizon_s: float
         class_names=jobs.class_names,
         tenant_index=None if jobs.tenant_index is None else np.append(jobs.tenant_index, [len(jobs.tenants)] * more),
         tenants=jobs.tenants if jobs.tenant_index is None else (*jobs.tenants, "campaigns"),
+        known_s=booked(jobs, submit_s, ahead_s),
         parents={n + child: tuple(n + one for one in of) for child, of in parents.items()},
     )
     if jobs.parents:

@@ -1,6 +1,7 @@
 """The jobs of a plan, from a trace or a synthetic mix, and the check that each can ever be placed."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from dcsim.model.tree import Place
 from dcsim.model.workload import Demanded, Synthetic, Trace
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from dcsim.workload.campaigns import with_campaigns
-from dcsim.workload.jobs import Floats, Jobs
+from dcsim.workload.jobs import Floats, Jobs, Room, booked, together, useful, widest
 from dcsim.workload.model_runs import SPANS, Modelled, protection
-from dcsim.workload.paths import Filling, cumulative_gpu_s, filling, gpus_by_month, month_starts
+from dcsim.workload.paths import Filling, at_month_ends, cumulative_gpu_s, filling, gpus_by_month, month_starts
 from dcsim.workload.synthetic import ClassMix, OfClass, drawn, synthetic
 from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
@@ -62,8 +63,28 @@ def job_classes(loaded: Loaded) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*workload.jobs.class_names, *(name for name in stages if name is not None)]))
 
 
+def allowed_pools(loaded: Loaded, name: str) -> tuple[str, ...]:
+    """Pools that the jobs of a class may use, the preferred one first; a model run has one."""
+    pools = loaded.scenario.facility.pool_names
+    for run in loaded.scenario.workload.runs:
+        if run.name == name:
+            return (run.pool or pools[0],)
+    return loaded.scenario.workload.pools.get(name, pools)
+
+
+def _rooms_of(loaded: Loaded, rooms: Sequence[Room], name: str) -> list[Room]:
+    """Room for the jobs of a class."""
+    allowed = allowed_pools(loaded, name)
+    return [room for room in rooms if room.pool in allowed]
+
+
+def _largest(loaded: Loaded, rooms: Sequence[Room], name: str) -> int:
+    """GPUs of the largest cluster that the jobs of a class may ever use. [GPU]"""
+    return max(gpus for _, gpus in widest(_rooms_of(loaded, rooms, name)))
+
+
 def reliability_rows(
-    loaded: Loaded, used: Assumptions, runs: tuple[Modelled, ...], gpus_per_node: int
+    loaded: Loaded, used: Assumptions, runs: tuple[Modelled, ...], rooms: Sequence[Room]
 ) -> dict[str, Any] | None:
     """Failures, repair and checkpoints as the simulator takes them; None where the scenario rules failures out.
 
@@ -79,7 +100,8 @@ def reliability_rows(
         return used.state("node failures", "reliability", stated.source, parameter, value, unit)
 
     per_node_day = rate("failures_per_node_day", stated.failures_per_node_day, "1/day")
-    runs_protected = [protection(run, stated.source, per_node_day, gpus_per_node, used) for run in runs]
+    node_gpus = {room.pool: room.node_gpus for room in rooms}
+    runs_protected = [protection(run, stated.source, per_node_day, node_gpus[run.pool], used) for run in runs]
 
     def by_class(parameter: str) -> Any:
         of_jobs = [used.use(f"{name} jobs", "workload_classes", name, parameter) for name in job_classes(loaded)]
@@ -127,26 +149,23 @@ def reliability_rows(
 
 def demand(
     loaded: Loaded,
-    capacity_gpus: tuple[tuple[float, int], ...],
+    rooms: Sequence[Room],
     horizon_s: float,
     used: Assumptions,
     runs: tuple[Modelled, ...] = (),
-    leaf_gpus: int = 0,
 ) -> Demand:
     """Read or draw the jobs, and add the model runs.
 
     Parameters
     ----------
     loaded : Loaded
-    capacity_gpus : tuple of (time_s, gpus)
-        Energised GPUs from each time on; the last is the largest cluster of any phase.
+    rooms : sequence of Room
+        Energised GPUs of each pool.
     horizon_s : float
         End of the plan. [s]
     used : Assumptions
     runs : tuple of Modelled
         Runs of known models.
-    leaf_gpus : int
-        GPUs of one group of leaves: a larger run spans several from the start. [1]
 
     Raises
     ------
@@ -156,14 +175,13 @@ def demand(
     """
     stated = loaded.scenario.workload.jobs
     if isinstance(stated, Synthetic):
-        jobs = _draw(loaded, stated, capacity_gpus, horizon_s, used)
+        jobs = _draw(loaded, stated, rooms, horizon_s, used)
         found = Demand(jobs, jobs.select(np.zeros(len(jobs), dtype=bool)), {}, ())
     elif isinstance(stated, Demanded):
-        found = _demanded(loaded, stated, capacity_gpus, horizon_s, used)
+        found = _demanded(loaded, stated, rooms, horizon_s, used)
     else:
-        found = _replay(loaded, stated, capacity_gpus, horizon_s)
-    largest = max(gpus for _, gpus in capacity_gpus)
-    found = _with_runs(found, loaded, runs, largest, horizon_s, leaf_gpus)
+        found = _replay(loaded, stated, rooms, horizon_s)
+    found = _with_runs(found, loaded, runs, rooms, horizon_s)
     campaigns = loaded.scenario.workload.campaigns
     if not campaigns:
         return found
@@ -174,7 +192,7 @@ def demand(
         )
         for index, campaign in enumerate(campaigns)
         for number, stage in enumerate(campaign.stages)
-        if (stage.gpus or 0) > largest
+        if stage.job_class is not None and (stage.gpus or 0) > (largest := _largest(loaded, rooms, stage.job_class))
     ]
     if faults:
         raise loaded.faults(faults)
@@ -183,7 +201,7 @@ def demand(
 
 
 def _with_runs(
-    found: Demand, loaded: Loaded, runs: tuple[Modelled, ...], largest: int, horizon_s: float, leaf_gpus: int
+    found: Demand, loaded: Loaded, runs: tuple[Modelled, ...], rooms: Sequence[Room], horizon_s: float
 ) -> Demand:
     """Jobs and model runs in the order of submission; a run is a class of its own."""
     if not runs:
@@ -192,6 +210,7 @@ def _with_runs(
     faults: list[tuple[Place, str]] = []
     for index, run in enumerate(stated):
         place: Place = ("workload", "runs", index)
+        largest = _largest(loaded, rooms, run.name)
         if run.gpus > largest:
             faults.append(((*place, "gpus"), f"{run.gpus} GPUs are more than the {largest} of the largest cluster"))
         if run.submit_day * SECONDS_PER_DAY >= horizon_s:
@@ -200,7 +219,10 @@ def _with_runs(
         raise loaded.faults(faults)
     jobs = found.jobs
     # A run's time is that at the span that its size needs at least, as every job's is.
-    run_s = np.array([of.run_s(1 if run.gpus <= leaf_gpus else SPANS) for run, of in zip(stated, runs, strict=True)])
+    leaf_gpus = {room.pool: room.leaf_gpus for room in rooms}
+    run_s = np.array(
+        [of.run_s(1 if run.gpus <= leaf_gpus[of.pool] else SPANS) for run, of in zip(stated, runs, strict=True)]
+    )
     submit_s = np.array([run.submit_day * SECONDS_PER_DAY for run in stated])
     first = int(jobs.job_id.max(initial=0)) + 1
     classes, known = len(job_classes(loaded)), jobs.tenant_index
@@ -214,6 +236,7 @@ def _with_runs(
         class_names=class_names(loaded),
         tenant_index=None if known is None else np.append(known, np.full(len(runs), len(jobs.tenants))),
         tenants=jobs.tenants if known is None else (*jobs.tenants, "runs"),
+        known_s=booked(jobs, submit_s, np.array([run.booked_days_ahead * SECONDS_PER_DAY for run in stated])),
     )
     order = np.argsort(merged.submit_s, kind="stable")
     notes = (*found.notes, *(run.describe() for run in runs))
@@ -223,16 +246,20 @@ def _with_runs(
 def _draw(
     loaded: Loaded,
     stated: Synthetic,
-    capacity_gpus: tuple[tuple[float, int], ...],
+    rooms: Sequence[Room],
     horizon_s: float,
     used: Assumptions,
 ) -> Jobs:
-    cut = _cut(loaded, stated.max_gpus, capacity_gpus)
     profile = _hour_profile(used)
-    mix = tuple(_mix(used, name, share, cut) for name, share in stated.gpu_hours_share.items())
+    mix = tuple(
+        _mix(used, name, share, _cut(loaded, stated.max_gpus, rooms, name))
+        for name, share in stated.gpu_hours_share.items()
+    )
     return synthetic(
         mix,
-        capacity_gpus=capacity_gpus,
+        capacity_gpus=together(rooms),
+        of_class={part.name: useful(_rooms_of(loaded, rooms, part.name), part.name) for part in mix},
+        speed={part.name: _mean_speed(_rooms_of(loaded, rooms, part.name), part.name, horizon_s) for part in mix},
         offered_load_frac=stated.offered_load_frac,
         hour_profile=profile,
         horizon_s=horizon_s,
@@ -240,11 +267,19 @@ def _draw(
     )
 
 
-def _cut(loaded: Loaded, stated: int | None, capacity_gpus: tuple[tuple[float, int], ...]) -> int:
-    """Size to which larger draws are cut. [GPU]"""
-    smallest = min(gpus for _, gpus in capacity_gpus)
-    largest = max(gpus for _, gpus in capacity_gpus)
-    cut = smallest if stated is None else stated
+def _mean_speed(rooms: Sequence[Room], name: str, horizon_s: float) -> float:
+    """Speed of a class over the GPU-time of the pools that it may use. [1]"""
+    from_s = [time_s for time_s, _ in together(rooms)]
+    span_s = np.diff(np.minimum([*from_s, horizon_s], horizon_s))
+    gpu_s, useful_s = (float(span_s @ [gpus for _, gpus in of]) for of in (together(rooms), useful(rooms, name)))
+    return useful_s / gpu_s if gpu_s else 1.0
+
+
+def _cut(loaded: Loaded, stated: int | None, rooms: Sequence[Room], name: str) -> int:
+    """Size to which larger draws of a class are cut. [GPU]"""
+    clusters = [gpus for _, gpus in widest(_rooms_of(loaded, rooms, name)) if gpus]
+    largest = max(clusters)
+    cut = min(clusters) if stated is None else stated
     if cut > largest:
         message = f"{cut} GPUs a job is above the {largest} GPUs of the largest cluster; no such job could ever start"
         raise loaded.fault(("workload", "jobs", "max_gpus"), message)
@@ -258,23 +293,27 @@ def _hour_profile(used: Assumptions) -> Floats:
 def _demanded(
     loaded: Loaded,
     stated: Demanded,
-    capacity_gpus: tuple[tuple[float, int], ...],
+    rooms: Sequence[Room],
     horizon_s: float,
     used: Assumptions,
 ) -> Demand:
     """Jobs of classes whose demand follows a path of its own, and that path against what stands."""
-    cut, profile = _cut(loaded, stated.max_gpus, capacity_gpus), _hour_profile(used)
+    profile = _hour_profile(used)
     plan = loaded.scenario.plan
     months = month_starts(plan.start, horizon_s)
     total, parts = np.zeros(len(months)), []
     for name, path in stated.classes.items():
         gpus = gpus_by_month(path, months)
-        total += gpus
+        # GPUs that it keeps busy are fewer where they are faster than those that its path counts.
+        own = _rooms_of(loaded, rooms, name)
+        standing, counted = (at_month_ends(months, of) for of in (together(own), useful(own, name)))
+        total += gpus * np.divide(standing, counted, out=np.ones(len(months)), where=counted > 0)
         edges, cumulative = cumulative_gpu_s(gpus, months, profile, horizon_s)
+        cut = _cut(loaded, stated.max_gpus, rooms, name)
         parts.append(OfClass(_mix(used, name, 1.0, cut), float(cumulative[-1]), edges, cumulative))
     jobs = drawn(parts, plan.seed)
     nobody = jobs.select(np.zeros(len(jobs), dtype=bool))
-    return Demand(jobs, nobody, {}, (), filling(months, total, capacity_gpus))
+    return Demand(jobs, nobody, {}, (), filling(months, total, together(rooms)))
 
 
 def _mix(used: Assumptions, name: str, share: float, cut: int) -> ClassMix:
@@ -311,7 +350,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def _replay(loaded: Loaded, stated: Trace, capacity_gpus: tuple[tuple[float, int], ...], horizon_s: float) -> Demand:
+def _replay(loaded: Loaded, stated: Trace, rooms: Sequence[Room], horizon_s: float) -> Demand:
     place: Place = ("workload", "jobs", "file")
     where = "" if stated.origin is None else f"; get the file from {stated.origin}"
     try:
@@ -333,7 +372,7 @@ def _replay(loaded: Loaded, stated: Trace, capacity_gpus: tuple[tuple[float, int
     if not inside.all():
         notes.append(f"{(~inside).sum()} jobs are submitted after the end of the plan and were left out")
         jobs = jobs.select(inside)
-    largest = max(gpus for _, gpus in capacity_gpus)
+    largest = _largest(loaded, rooms, stated.job_class)
     fits = jobs.gpus <= largest
     if not fits.all() and stated.oversized == "refuse":
         wide = jobs.select(~fits)

@@ -1,6 +1,6 @@
 """Jobs as columns: what a trace reader or a generator hands to the simulator."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,60 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Room for jobs in a pool.
+
+    Parameters
+    ----------
+    pool : str
+        Its name.
+    gpus_from : tuple of (time_s, gpus)
+        GPUs that are energised from each time on, in order of time; all pools have the same times. [s], [GPU]
+    node_gpus, leaf_gpus : int
+        GPUs of a node and of a group of leaves. [GPU]
+    speed : mapping of str to float
+        By class: how much faster jobs are there than their run times say; 1 for those left out. [1]
+    """
+
+    pool: str
+    gpus_from: tuple[tuple[float, int], ...]
+    node_gpus: int
+    leaf_gpus: int
+    speed: Mapping[str, float]
+
+
+def together(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
+    """GPUs of some pools together from each time on. [s], [GPU]"""
+    return tuple((of[0][0], sum(gpus for _, gpus in of)) for of in _at_each_time(rooms))
+
+
+def widest(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
+    """GPUs of the largest of some pools from each time on. [s], [GPU]"""
+    return tuple((of[0][0], max(gpus for _, gpus in of)) for of in _at_each_time(rooms))
+
+
+def useful(rooms: Sequence[Room], name: str) -> tuple[tuple[float, float], ...]:
+    """GPUs of some pools together from each time on, each counted by the speed of a class there. [s], [GPU]"""
+    speeds = [room.speed.get(name, 1.0) for room in rooms]
+    return tuple(
+        (of[0][0], sum(gpus * speed for (_, gpus), speed in zip(of, speeds, strict=True)))
+        for of in _at_each_time(rooms)
+    )
+
+
+def _at_each_time(rooms: Sequence[Room]) -> Iterator[tuple[tuple[float, int], ...]]:
+    return zip(*(room.gpus_from for room in rooms), strict=True)
+
+
+def booked(jobs: "Jobs", submit_s: Floats, ahead_s: Floats) -> Floats | None:
+    """``known_s`` of *jobs* with more jobs behind them that are booked some time ahead; None if none is. [s]"""
+    if jobs.known_s is None and not ahead_s.any():
+        return None
+    before = jobs.submit_s if jobs.known_s is None else jobs.known_s
+    return np.concatenate([before, np.maximum(submit_s - ahead_s, 0.0)])
 
 
 @dataclass(frozen=True)
@@ -39,6 +93,9 @@ class Jobs:
         Higher goes first, where a policy asks; all alike if absent.
     release_s : ndarray, shape (n,), optional
         Earliest start, at or after the submission, which it is if absent. [s]
+    known_s : ndarray, shape (n,), optional
+        When a booked job gets into line, before its submission, which is its earliest start; the submission of others,
+        and of all if absent. [s]
     deadline_s : ndarray, shape (n,), optional
         When the job should have ended, infinite for those without; none has one if absent. [s]
     parents : mapping of int to tuple of int, optional
@@ -57,6 +114,7 @@ class Jobs:
     priority: Ints | None = None
     release_s: Floats | None = None
     deadline_s: Floats | None = None
+    known_s: Floats | None = None
     parents: Mapping[int, tuple[int, ...]] | None = None
 
     def __len__(self) -> int:
@@ -76,6 +134,7 @@ class Jobs:
             "priority": None if self.priority is None else self.priority[keep],
             "release_s": None if self.release_s is None else self.release_s[keep],
             "deadline_s": None if self.deadline_s is None else self.deadline_s[keep],
+            "known_s": None if self.known_s is None else self.known_s[keep],
         }
         if self.parents:
             rows = np.arange(len(self))[keep]

@@ -1,6 +1,7 @@
 """Training runs of known models: the plan that they take, and their step time and duty where they land."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from dcsim.catalog.load import Assumptions
 from dcsim.catalog.machines import hardware
 from dcsim.catalog.profiles import estimate, nearest, profiles
 from dcsim.errors import RangeError, UnknownNameError, UsageError
+from dcsim.model.facility import PoolParts
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import ModelRun
@@ -21,6 +23,8 @@ from dcsim.physics.training import step
 
 # Spans that are told apart: a run within one group of leaves, and one over several.
 SPANS = 2
+# GPUs of the run whose step times stand for a class of jobs. Assumption: the usual large job.
+CLASS_GPUS = 512
 # Network that profiles were fitted on and that is nearest to one of the scenario's own links.
 PROFILE_NETWORK = "ib-ndr400"
 # Shortest stall of a checkpoint: below it the interval would say nothing. [s]
@@ -33,8 +37,8 @@ class Modelled:
 
     Parameters
     ----------
-    name, model, profile : str
-        The run, its model, and the profile that served it.
+    name, pool, model, profile : str
+        The run, where it runs, its model, and the profile that served it.
     plan : Plan
         The fastest that fits. [1]
     steps : float
@@ -48,6 +52,7 @@ class Modelled:
     """
 
     name: str
+    pool: str
     model: str
     profile: str
     plan: Plan
@@ -71,37 +76,35 @@ class Modelled:
         )
 
 
-def _links(loaded: Loaded, used: Assumptions, key: str, dtype: str) -> Gpu:
-    """The GPU of the scenario's server on the scenario's network."""
-    facility = loaded.scenario.facility
-    server = used.catalog.resolve("servers", facility.server)
+def _links(part: PoolParts, used: Assumptions, key: str, dtype: str) -> Gpu:
+    """The GPU of a pool's server on the pool's network."""
+    server = used.catalog.resolve("servers", part.server)
     per_gpu = used.use("network of model runs", "servers", server, "nics") / used.use(
         "network of model runs", "servers", server, "gpus"
     )
-    port_b_s = used.use("network of model runs", "switches", facility.fabric.switch, "port_bandwidth_b_s")
+    port_b_s = used.use("network of model runs", "switches", part.fabric.switch, "port_bandwidth_b_s")
     return replace(gpu(key, dtype, PROFILE_NETWORK), network_b_s=per_gpu * port_b_s)
 
 
-def machine_of(loaded: Loaded) -> Machine:
-    """What the scenario's ``facility.gpu_profile`` says of its GPUs; an empty one where it states none.
+def machine_of(loaded: Loaded, part: PoolParts) -> Machine:
+    """What a pool's ``gpu_profile`` says of its GPUs; an empty one where it states none.
 
     Raises
     ------
     InputError
         If there is no such profile, it is not sound, or it is of another GPU; the place in the scenario is named.
     """
-    facility = loaded.scenario.facility
-    if facility.gpu_profile is None:
+    if part.gpu_profile is None:
         return Machine()
-    place = ("facility", "gpu_profile")
+    place = part.place("gpu_profile")
     try:
-        return machine(facility.gpu_profile, lambda: loaded.file(place), server_gpu(facility.server))
+        return machine(part.gpu_profile, lambda: loaded.file(place), server_gpu(part.server))
     except UsageError as error:
         raise loaded.fault(place, str(error)) from None
 
 
-def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine) -> Modelled:
-    """Plan a run on the scenario's servers and network.
+def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine, part: PoolParts) -> Modelled:
+    """Plan a run on the servers and the network of a pool.
 
     Parameters
     ----------
@@ -111,29 +114,30 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine) -> M
     of : Machine
         What is known of its GPUs, or a draw of it. The plan is chosen in the middle of every interval, as a planner
         would; a draw changes how fast that plan runs.
+    part : PoolParts
+        The pool.
 
     Raises
     ------
     UnknownNameError, RangeError
         If the server's GPU is not known, or no plan divides or fits.
     """
-    facility = loaded.scenario.facility
-    key = server_gpu(facility.server)
-    model, sheet = transformer(run.model), _links(loaded, used, key, run.dtype)
+    key = server_gpu(part.server)
+    model, sheet = transformer(run.model), _links(part, used, key, run.dtype)
     moe = bool(float(model.experts) > 0)
     profile = of.shipped or nearest(
         profiles(), gpu=key, dtype=run.dtype, stack=run.stack, network=PROFILE_NETWORK, moe=moe
     )
     fitted = profile.calibration(run.dtype)
-    middle = machine_of(loaded) if of.draw is not None else of
+    middle = machine_of(loaded, part) if of.draw is not None else of
     batch = float(run.global_batch or usual_batch(run.gpus, run.seq))
     some = candidates(model, [float(run.gpus)], sheet, global_batch=[batch], seq=float(run.seq))
     found = search(model, some, *hardware(middle.values, sheet, fitted, run.dtype))
     plan = some.take(found.best)
-    part, fit = hardware(of.values, sheet, fitted, run.dtype)
+    hard, fit = hardware(of.values, sheet, fitted, run.dtype)
     steps = [
-        step(model, plan, replace(part, network_b_s=part.network_b_s / factor), fit)
-        for factor in (1.0, facility.fabric.oversubscription)
+        step(model, plan, replace(hard, network_b_s=hard.network_b_s / factor), fit)
+        for factor in (1.0, part.fabric.oversubscription)
     ]
     if of.measured:
         log_sd = math.hypot(of.model_log_sd, profile.scatter)
@@ -148,6 +152,7 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine) -> M
     }
     return Modelled(
         name=run.name,
+        pool=part.name,
         model=run.model,
         profile=f"{of.name} on {profile.key}" if of.measured else profile.key,
         plan=plan,
@@ -159,13 +164,15 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine) -> M
     )
 
 
-def modelled_runs(loaded: Loaded, used: Assumptions, of: Machine) -> tuple[Modelled, ...]:
-    """All runs of a scenario; faults name their place."""
+def modelled_runs(loaded: Loaded, used: Assumptions, machines: Mapping[str, Machine]) -> tuple[Modelled, ...]:
+    """All runs of a scenario, each on its pool; faults name their place."""
+    facility = loaded.scenario.facility
     out: list[Modelled] = []
     faults: list[tuple[Place, str]] = []
     for index, run in enumerate(loaded.scenario.workload.runs):
         try:
-            out.append(modelled(run, loaded, used, of))
+            pool = run.pool or facility.pool_names[0]
+            out.append(modelled(run, loaded, used, machines[pool], facility.pool(pool)))
         except (UnknownNameError, RangeError) as error:
             faults.append((("workload", "runs", index), str(error)))
     if faults:
@@ -173,11 +180,12 @@ def modelled_runs(loaded: Loaded, used: Assumptions, of: Machine) -> tuple[Model
     return tuple(out)
 
 
-def class_rate(name: str, model: str, loaded: Loaded, used: Assumptions, gpus: int, of: Machine) -> float:
-    """Speed of a class's jobs over several groups of leaves, over that within one, by its model's step times. [1]"""
-    run = ModelRun(name=name, model=model, gpus=gpus, tokens=1e12)
-    found = modelled(run, loaded, used, of)
-    return found.step_s[0] / found.step_s[1]
+def class_step_s(
+    name: str, model: str, loaded: Loaded, used: Assumptions, of: Machine, part: PoolParts
+) -> tuple[float, ...]:
+    """Step times of the model that stands for a class, on a pool: within one group of leaves and over several. [s]"""
+    run = ModelRun(name=name, model=model, gpus=CLASS_GPUS, tokens=1e12)
+    return modelled(run, loaded, used, of, part).step_s
 
 
 def protection(

@@ -124,9 +124,13 @@ class Filling:
         }
 
 
+def at_month_ends(months: list[datetime.date], from_s: tuple[tuple[float, float], ...]) -> Floats:
+    """What stands by the last day of each month, of figures that hold from times on. [any]"""
+    ends_s = np.array([((month - months[0]).days + 27) * SECONDS_PER_DAY for month in months])
+    at = np.searchsorted([time_s for time_s, _ in from_s], ends_s, side="right") - 1
+    return np.array([0.0, *(value for _, value in from_s)])[at + 1]
+
+
 def filling(months: list[datetime.date], gpus: Floats, capacity_gpus: tuple[tuple[float, int], ...]) -> Filling:
     """Demand against the GPUs energised by the last day of each month."""
-    ends_s = np.array([((month - months[0]).days + 27) * SECONDS_PER_DAY for month in months])
-    at = np.searchsorted([time_s for time_s, _ in capacity_gpus], ends_s, side="right") - 1
-    counts = np.array([0, *(gpus_ for _, gpus_ in capacity_gpus)], dtype=float)
-    return Filling(tuple(months), gpus, counts[at + 1])
+    return Filling(tuple(months), gpus, at_month_ends(months, capacity_gpus))

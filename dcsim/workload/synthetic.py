@@ -1,7 +1,7 @@
 """A seeded mix of jobs whose sizes, run times, limits and arrivals follow published distributions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,8 @@ def synthetic(
     hour_profile: Floats,
     horizon_s: float,
     seed: int,
+    of_class: Mapping[str, tuple[tuple[float, float], ...]] | None = None,
+    speed: Mapping[str, float] | None = None,
 ) -> Jobs:
     """Draw the jobs of a plan.
 
@@ -88,6 +90,10 @@ def synthetic(
         End of the plan. [s]
     seed : int
         Streams are keyed by class, so a new class leaves the draws of the others alone.
+    of_class : mapping of str to tuple of (time_s, gpus), optional
+        What arrivals of each class follow, the GPUs that it may use by their speed; ``capacity_gpus`` if absent.
+    speed : mapping of str to float, optional
+        Mean speed of those; jobs are as many more as they are faster done. [1]
 
     Returns
     -------
@@ -103,8 +109,12 @@ def synthetic(
     total_share = sum(part.gpu_hours_share for part in mix)
     parts = []
     for part in mix:
-        load = offered_load_frac * part.gpu_hours_share / total_share
-        parts.append(OfClass(part, load * float(cumulative[-1]), edges, cumulative))
+        gpu_s = offered_load_frac * part.gpu_hours_share / total_share * float(cumulative[-1])
+        gpu_s *= 1.0 if speed is None else speed[part.name]
+        when = edges, cumulative
+        if of_class is not None and of_class[part.name] != capacity_gpus:
+            when = _cumulative_capacity(of_class[part.name], hour_profile, horizon_s)
+        parts.append(OfClass(part, gpu_s, *when))
     return drawn(parts, seed)
 
 
@@ -154,7 +164,7 @@ def drawn(parts: Sequence[OfClass], seed: int) -> Jobs:
 
 
 def _cumulative_capacity(
-    capacity_gpus: tuple[tuple[float, int], ...], hour_profile: Floats, horizon_s: float
+    capacity_gpus: tuple[tuple[float, float], ...], hour_profile: Floats, horizon_s: float
 ) -> tuple[Floats, Floats]:
     """Energised GPU-seconds up to each hour, shaped by the hour of day."""
     changes = [time_s for time_s, _ in capacity_gpus]
