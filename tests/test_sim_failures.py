@@ -245,7 +245,7 @@ def test_the_scheduler_is_told_the_mean_repair_time_and_not_the_draw():
         def in_service(self, node):
             return self.up
 
-        def fail_node(self, node, expected_return_s):
+        def fail_node(self, node, expected_return_s, cause):
             self.up = False
             told.append([env.now, expected_return_s])
 

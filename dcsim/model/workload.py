@@ -217,6 +217,12 @@ class Reliability(Stated):
     spare_frac: Annotated[float, Field(strict=True, ge=0, le=0.5)] = Field(
         default=0.0, description="share of the nodes kept aside to take the place of failed ones"
     )
+    detection_s: NonNegative = Field(
+        default=0.0,
+        le=86400,
+        description="time for which a fault is unknown: jobs on it hold their nodes and hang, until a time-out such as "
+        "the 600 s of PyTorch's NCCL groups; 0 where it is part of the restart time, as in the catalog [s]",
+    )
     interruptions_per_job_h: NonNegative = Field(
         default=0.0, description="rate at which a running job is stopped by what is no hardware"
     )

@@ -144,6 +144,9 @@ class Dispatcher:
         # number in 8 bytes, lists of number objects in 32.
         self._run_s = array("d", jobs.run_s)
         self._left_s = self._run_s[:]
+        # Since when a running job works no more, because one of its nodes failed and nobody knows yet.
+        self._hung_s: dict[int, float] = {}
+        self._hung_nodes = 0
         self._reload_s = array("d", [0.0]) * n_jobs
         self._start_s = array("d", [nan]) * n_jobs
         self._end_s = array("d", [nan]) * n_jobs
@@ -238,6 +241,8 @@ class Dispatcher:
         heappush(self._ends, (end_s, job))
         self.running[job] = None
         self.recorder.start(now_s, job, span)
+        if self._hung_nodes and self.mask(job) & self._hung_nodes:
+            self._hang(job, now_s)
         if self._sharing is not None and span > 1:
             self._sharing.add(job, self._gang_of[job], self._class_index[job])
             self._shared[job] = (1.0, now_s + self._reload_s[job], 0.0)
@@ -258,6 +263,22 @@ class Dispatcher:
     def in_service(self, node: int) -> bool:
         """Tell whether *node* is energised and not failed."""
         return self.service.is_in(node)
+
+    def hang_node(self, node: int) -> None:
+        """Let every job that is or comes on *node*, which must be in service, hold its nodes and work no more."""
+        self._hung_nodes |= 1 << node
+        for job in self.placement.jobs_on(node):
+            self._hang(job, self._env.now)
+
+    def detect_node(self, node: int) -> bool:
+        """Know of *node* that it hangs; tell whether it is still in service."""
+        self._hung_nodes &= ~(1 << node)
+        return self.service.is_in(node)
+
+    def _hang(self, job: int, now_s: float) -> None:
+        if job not in self._hung_s:
+            self._hung_s[job] = now_s
+            self._end_s[job] = nan
 
     def fail_node(self, node: int, expected_return_s: float, cause: str = "node") -> None:
         """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue.
@@ -436,6 +457,8 @@ class Dispatcher:
 
     def _count_work(self, job: int, now_s: float, class_index: int | None = None, *, lost_s: float = 0.0) -> None:
         """Count the present attempt as done less a time lost or, where a class is given, up to its last checkpoint."""
+        if self._hung_s:
+            now_s = min(now_s, self._hung_s.pop(job, inf))
         worked_s = now_s - self._start_s[job] - self._reload_s[job]
         saved_s = worked_s - lost_s
         if class_index is not None and self._reliability is not None:
@@ -456,6 +479,8 @@ class Dispatcher:
         """Move the ends of the jobs whose share of the up-links changed."""
         assert self._sharing is not None
         for job, slower in self._sharing.changed().items():
+            if job in self._hung_s:
+                continue
             done_s = self._shared_work_s(job, self._shared[job], now_s)
             since_s = max(now_s, self._start_s[job] + self._reload_s[job])
             self._shared[job] = (slower, since_s, done_s)
@@ -484,6 +509,9 @@ class Dispatcher:
     def close(self) -> None:
         """Complete what ends at the horizon and cut what runs beyond it."""
         self._sharing = None  # nobody's end moves any more
+        for job in list(self._hung_s):
+            self._count_work(job, self._horizon_s, self._class_index[job])
+            self.recorder.stop(self._horizon_s, job, HORIZON)
         for end_s, job in sorted(self._ends):
             if self._end_s[job] != end_s:
                 continue

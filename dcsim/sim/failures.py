@@ -1,7 +1,7 @@
 """Node failures and repairs as SimPy processes, and what a failure costs the jobs that it stops."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, Protocol
 
@@ -77,6 +77,9 @@ class Reliability:
         Share of the nodes of each phase that are kept aside, rounded up, and take the place of failed ones. [1]
     interruptions_per_job_h : float
         Rate at which a running job is stopped by what is no hardware. [1/h]
+    detection_s : float
+        Time from a fault until somebody knows: so long the jobs on it hold their nodes and work no more, and the node
+        counts as in service. 0 where ``restart_s`` holds it. [s]
 
     Raises
     ------
@@ -94,6 +97,7 @@ class Reliability:
     crews: int | None = None
     spare_frac: float = 0.0
     interruptions_per_job_h: float = 0.0
+    detection_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -109,6 +113,8 @@ class Reliability:
             raise RangeError(f"spare_frac is {self.spare_frac}; give a share from 0 to below 1")
         if not 0 <= self.interruptions_per_job_h < np.inf:
             raise RangeError(f"interruptions_per_job_h is {self.interruptions_per_job_h}; give a finite rate from 0")
+        if not 0 <= self.detection_s < np.inf:
+            raise RangeError(f"detection_s is {self.detection_s} s; give a finite time from 0")
         if not np.all(self.checkpoint_interval_s > 0):
             raise RangeError("checkpoint_interval_s has a value that is not above 0; give infinity for no checkpoints")
         for name in ("checkpoint_write_s", "restart_s"):
@@ -135,6 +141,12 @@ class Nodes(Protocol):
 
     def in_service(self, node: int) -> bool:
         """Tell whether *node* is energised and not failed."""
+
+    def hang_node(self, node: int) -> None:
+        """Let the jobs that are or come on *node* work no more."""
+
+    def detect_node(self, node: int) -> bool:
+        """Know of *node* that it hangs; tell whether it is still in service."""
 
     def fail_node(self, node: int, expected_return_s: float, cause: str = "node") -> None:
         """Take *node* out of service and stop the jobs on it; a spare takes its place where there is one."""
@@ -170,9 +182,8 @@ def node_failures(
         repair_s = repairs.exponential(reliability.repair_mean_s)
         if cluster.in_service(node):
             # The scheduler knows the mean, not the draw.
-            expected_return_s = env.now + reliability.repair_mean_s
-            cluster.fail_node(node, expected_return_s)
-            env.process(_repair(env, cluster, [node], repair_s, expected_return_s, crews))
+            fault = Fault([node], "node", reliability.repair_mean_s, repair_s)
+            _strike(env, cluster, fault, reliability.detection_s, crews)
 
 
 def mode_failures(
@@ -201,10 +212,8 @@ def mode_failures(
         repair_s = repairs.exponential(mode.repair_mean_s)
         hit = [node for node in groups[unit] if cluster.in_service(node)]
         if hit:
-            expected_return_s = env.now + mode.repair_mean_s
-            for node in hit:
-                cluster.fail_node(node, expected_return_s, mode.name)
-            env.process(_repair(env, cluster, hit, repair_s, expected_return_s, crews))
+            fault = Fault(hit, mode.name, mode.repair_mean_s, repair_s)
+            _strike(env, cluster, fault, reliability.detection_s, crews)
 
 
 def rate_shares(shape: float, n_nodes: int, seed: int, name: str = "") -> Floats | None:
@@ -223,6 +232,45 @@ def rate_shares(shape: float, n_nodes: int, seed: int, name: str = "") -> Floats
 
 def _pick(share: Floats, draws: np.random.Generator) -> int:
     return int(np.searchsorted(share, draws.random(), side="right"))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Nodes that fail at once, why, and the mean and the drawn time until they are back. [s]"""
+
+    nodes: list[int]
+    cause: str
+    repair_mean_s: float
+    repair_s: float
+
+
+def _strike(
+    env: simpy.Environment, cluster: Nodes, fault: Fault, detection_s: float, crews: simpy.Resource | None
+) -> None:
+    """Let a fault happen now, and be known at once or later in a process of its own."""
+    if detection_s == 0:
+        _take_out(env, cluster, fault, crews)
+        return
+    for node in fault.nodes:
+        cluster.hang_node(node)
+    env.process(_detected(env, cluster, fault, detection_s, crews))
+
+
+def _detected(
+    env: simpy.Environment, cluster: Nodes, fault: Fault, detection_s: float, crews: simpy.Resource | None
+) -> Generator[simpy.Event, Any, None]:
+    yield env.timeout(detection_s)
+    # Nodes that left for another reason in the meantime are repaired with that.
+    still = [node for node in fault.nodes if cluster.detect_node(node)]
+    if still:
+        _take_out(env, cluster, replace(fault, nodes=still), crews)
+
+
+def _take_out(env: simpy.Environment, cluster: Nodes, fault: Fault, crews: simpy.Resource | None) -> None:
+    expected_return_s = env.now + fault.repair_mean_s
+    for node in fault.nodes:
+        cluster.fail_node(node, expected_return_s, fault.cause)
+    env.process(_repair(env, cluster, fault.nodes, fault.repair_s, expected_return_s, crews))
 
 
 def _repair(

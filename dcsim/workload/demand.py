@@ -138,6 +138,7 @@ def reliability_rows(
         "modes": modes,
         "crews": stated.repair_crews,
         "spare_frac": stated.spare_frac,
+        "detection_s": stated.detection_s,
         "interruptions_per_job_h": stated.interruptions_per_job_h,
         "failures_per_node_day": per_node_day,
         "repair_mean_s": repair_s,
