@@ -111,7 +111,7 @@ JOBS = (
     Column("start_s", "f", "s", "when it first started; null if it never did", True),
     Column("end_s", "f", "s", "when it completed; null if it did not within the plan", True),
     Column("gpus", "i", "GPU", "GPUs that the job asks for"),
-    Column("gpus_held", "i", "GPU", "GPUs that it holds while it runs: a job wider than a node holds whole nodes"),
+    Column("gpus_held", "i", "GPU", "GPUs that it holds: a job wider than a node holds whole nodes; elastic, others"),
     Column("nodes", "i", "node", "nodes on which those GPUs are"),
     Column("leaves", "i", "1", "leaf switches that its last placement spans; 0 if it never started"),
     Column("restarts", "i", "1", "how often a node failure stopped it"),

@@ -49,7 +49,7 @@ SURROUNDINGS = (
 
 def held_power(pool: BuiltPool, result: SimResult) -> StepSeries:
     """Power [W] and server fan power [W] of the GPUs that jobs hold in a pool, and their number, as columns."""
-    gpus = result.gpus_held[result.segment_job]
+    gpus = result.segment_gpus
     held = np.column_stack([*_segment_power_w(pool, result), gpus])
     times_s = np.concatenate([result.segment_start_s, result.segment_end_s])
     return StepSeries.from_changes(times_s, np.concatenate([held, -held]))
@@ -57,7 +57,7 @@ def held_power(pool: BuiltPool, result: SimResult) -> StepSeries:
 
 def _segment_power_w(pool: BuiltPool, result: SimResult) -> tuple[Floats, Floats]:
     job_class = result.jobs.class_index[result.segment_job]
-    gpus = result.gpus_held[result.segment_job]
+    gpus = result.segment_gpus
     services = pool.services
     span = np.minimum(result.segment_span, services.work_rate.shape[1] - 1)
     return gpus * services.gpu_power_w[job_class, span], gpus * services.gpu_fan_w[job_class, span]

@@ -16,6 +16,7 @@ from dcsim.model.tree import Place
 from dcsim.registry import unknown
 from dcsim.sim.engine import (
     ClusterSpec,
+    Elasticity,
     Maintenance,
     Pool,
     PoolResult,
@@ -66,6 +67,7 @@ def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> 
         maintenance=_maintenance(ready),
         walltime=_walltime(ready),
         depth=_depth(ready),
+        elasticity=_elasticity(ready),
         progress=lambda done: progress("simulate", 0.05 + 0.75 * done),
     )
 
@@ -198,6 +200,25 @@ def _depth(ready: Prepared) -> int | None:
                 ]
             )
     return workload.backfill_depth
+
+
+def _elasticity(ready: Prepared) -> Elasticity | None:
+    """Classes whose jobs may run on other numbers of nodes, where the scenario states any.
+
+    Raises
+    ------
+    InputError
+        If one is none of the jobs'.
+    """
+    stated, n = ready.loaded.scenario.workload.elastic, len(ready.demand.jobs.class_names)
+    if not stated:
+        return None
+    found = Elasticity(np.ones(n), np.ones(n), np.ones(n))
+    for name, of in stated.items():
+        index = _class_index(ready, name, ("workload", "elastic", name))
+        found.least[index], found.most[index] = of.least_frac, of.most_frac
+        found.efficiency[index] = of.doubling_efficiency_frac
+    return found
 
 
 def _power(ready: Prepared, of: BuiltPool) -> PowerLimit | None:

@@ -106,9 +106,9 @@ class NaiveEasy:
         self.phases, self.returns = phases, {}
         fail_node, return_node = Dispatcher.fail_node, Dispatcher.return_node
 
-        def failed(dispatcher, node, expected_return_s):
+        def failed(dispatcher, node, expected_return_s, cause):
             self.returns[node] = expected_return_s
-            fail_node(dispatcher, node, expected_return_s)
+            fail_node(dispatcher, node, expected_return_s, cause)
 
         def returned(dispatcher, node, expected_return_s):
             del self.returns[node]

@@ -192,6 +192,22 @@ class Walltime(Stated):
     )
 
 
+class Elastic(Stated):
+    """Jobs that may run on fewer or more nodes than they ask for."""
+
+    least_frac: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
+        default=0.5, description="fewest nodes over those asked for"
+    )
+    most_frac: Annotated[float, Field(strict=True, ge=1, le=64)] = Field(
+        default=2.0, description="most nodes over those asked for"
+    )
+    doubling_efficiency_frac: Annotated[float, Field(strict=True, gt=0.5, le=1)] = Field(
+        default=0.95,
+        description="speed on twice the nodes over twice the speed; an assumption, see `dcsim estimate training` for a "
+        "model's own",
+    )
+
+
 class Shutdown(Stated):
     """Idle nodes switched off, for the policy easy_shutdown."""
 
@@ -244,6 +260,11 @@ class Workload(Stated):
         description="pools that jobs of a workload class may use, the preferred one first; any pool if absent",
     )
     policy: Name = Field(default="easy", description="scheduling policy; each pool has a queue of its own")
+    elastic: dict[Name, Elastic] = Field(
+        default_factory=dict,
+        description="workload classes whose jobs shrink and grow, for the policy elastic; each change costs the write "
+        "of a checkpoint and a restart",
+    )
     backfill_depth: Count | None = Field(
         default=None,
         description="jobs in line that the policy conservative has a time for, as Slurm's bf_max_job_test (500 by "
@@ -270,6 +291,17 @@ class Workload(Stated):
     def _a_limit_has_a_policy(self) -> Self:
         if (self.power_limit_mw is not None) != (self.policy == "power_aware"):
             raise ValueError("power_limit_mw and policy power_aware go together; state both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _elastic_jobs_have_a_policy(self) -> Self:
+        if bool(self.elastic) != (self.policy == "elastic"):
+            raise ValueError("workload.elastic and policy elastic go together; state both or neither")
+        both = sorted(self.elastic.keys() & (self.walltime.max_h if self.walltime else {}).keys())
+        if both:
+            raise ValueError(
+                f"elastic: '{both[0]}' has a wall time, too, which a job that is resized has not; leave one out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,10 +16,10 @@ import simpy
 
 from dcsim.rng import stream
 from dcsim.sim.failures import Reliability
-from dcsim.sim.limits import Walltime
+from dcsim.sim.limits import Elasticity, Walltime
 from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
-from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, LIMITED, PREEMPTED, TIMED_OUT, Recorder
+from dcsim.sim.recorder import COMPLETED, FAILED, HORIZON, LIMITED, PREEMPTED, RESIZED, TIMED_OUT, Recorder
 from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy, fits
 from dcsim.sim.service import Service, Shutdown
@@ -55,6 +55,8 @@ class Dispatcher:
         Times of switching nodes off and starting them; at once if None.
     walltime : Walltime or None
         Longest time at a stretch; jobs run beyond their limits if None.
+    elasticity : Elasticity or None
+        What jobs may run on other numbers of nodes; none if None.
     seed : int
         Of interruptions that are no hardware's.
     name : str
@@ -68,6 +70,8 @@ class Dispatcher:
         The jobs as given: their tenants and priorities.
     running : dict of int
         Running jobs, as keys, in the order of their starts.
+    elastic : dict of int to (int, int, int)
+        Running jobs that may run on other numbers of nodes: those held, the fewest and the most.
     notes : dict
         What a policy remembers from pass to pass.
     service : Service
@@ -97,6 +101,7 @@ class Dispatcher:
         sharing: Sharing | None = None,
         shutdown: Shutdown | None = None,
         walltime: Walltime | None = None,
+        elasticity: Elasticity | None = None,
         seed: int = 0,
         name: str = "",
     ) -> None:
@@ -109,6 +114,7 @@ class Dispatcher:
         self.service = Service(placement, self.reservations, self.recorder, shutdown or Shutdown(0.0, 0.0, 0.0))
         self.jobs = jobs
         self.running: dict[int, None] = {}
+        self.elastic: dict[int, tuple[int, int, int]] = {}
         self.notes: dict[str, Any] = {}
         self.interruptions: Counter[str] = Counter()
         # Limits, and interruptions that are no hardware's: when, of which job, in which of its attempts, which of both.
@@ -125,6 +131,8 @@ class Dispatcher:
         self._reliability = reliability
         self._sharing = sharing
         self._walltime = walltime
+        self._elasticity = elasticity
+        self._gpus_per_node = gpus_per_node
         # By job over several leaves: how often slower than alone it is, since when, and what it did before in its
         # present attempt, as run time at the reference placement.
         self._shared: dict[int, tuple[float, float, float]] = {}
@@ -195,39 +203,70 @@ class Dispatcher:
             return done_s + self._shared_work_s(job, shared, now_s)
         return done_s + max(0.0, now_s - self._start_s[job] - self._reload_s[job]) / self._slowdown[job]
 
-    def preempt(self, job: int, now_s: float) -> None:
+    def least_and_most(self, job: int) -> tuple[int, int]:
+        """Fewest and most nodes on which a job may run; those that it asks for where it is not elastic."""
+        size = self.queue.size_of[job]
+        if self._elasticity is None or size.share_gpus:
+            return size.nodes, size.nodes
+        return self._elasticity.nodes(self._class_index[job], size.nodes)
+
+    def age_s(self, job: int, now_s: float) -> float:
+        """Time for which a running job works since its last start, its reload over. [s]"""
+        return now_s - self._start_s[job] - self._reload_s[job]
+
+    def resize(self, job: int, now_s: float, nodes: int) -> None:
+        """Stop an elastic job after one more checkpoint and start it again on another number of nodes, at least one.
+
+        Free nodes and its own must be as many.
+        """
+        self.preempt(job, now_s, RESIZED)
+        self.start(job, now_s, nodes=nodes)
+
+    def preempt(self, job: int, now_s: float, reason: int = PREEMPTED) -> None:
         """Stop a running job and queue it again; it keeps its work but for the time of one more checkpoint's write."""
         self._release(job, now_s)
-        self.recorder.stop(now_s, job, PREEMPTED)
+        self.recorder.stop(now_s, job, reason)
         class_index = self._class_index[job]
         self._count_work(job, now_s, lost_s=self._write_s(class_index))
         self._requeue(job, class_index)
 
-    def start(self, job: int, now_s: float, mask: int = 0) -> None:
+    def start(self, job: int, now_s: float, mask: int = 0, nodes: int = 0) -> None:
         """Start a queued job, which must fit, at its best placement, or on the nodes of *mask*.
 
-        All of those are free; a job smaller than a node gets a part of one of them, which may be in use by others.
+        All of those are free; a job smaller than a node gets a part of one of them, which may be in use by others. An
+        elastic job may get another number of *nodes* than it asks for; its limit then scales with its speed.
         """
         queue = self.queue
         queue.drop(job)
         size = queue.size_of[job]
+        speed = 1.0
+        if nodes and nodes != size.nodes:
+            assert self._elasticity is not None
+            speed = self._elasticity.speed(self._class_index[job], nodes / size.nodes)
+            queue.limit_s[job] /= speed
         release_s = now_s + queue.limit_s[job]
         if size.share_gpus:
             node = self.placement.take_share(job, size.share_gpus, mask)
             self.reservations.join(node, job, release_s)
             self._node_of[job] = node
-            span = 1
+            gpus, span = size.share_gpus, 1
         else:
-            gang = self.placement.take_nodes(job, mask) if mask else self.placement.take_gang(job, size.nodes)
-            self.reservations.expect(release_s, size.nodes)
+            nodes = nodes or size.nodes
+            gang = self.placement.take_nodes(job, mask) if mask else self.placement.take_gang(job, nodes)
+            self.reservations.expect(release_s, nodes)
             self._gang_of[job] = gang
-            span = len(gang)
+            gpus, span = nodes * self._gpus_per_node, len(gang)
+            if self._elasticity is not None:
+                least, most = self.least_and_most(job)
+                if least < most:
+                    self.elastic[job] = (nodes, least, most)
         fewest = self._fewest_leaves[job]
         if span == fewest:
             slowdown = 1.0
         else:
             rates = self._work_rate[self._class_index[job]]
             slowdown = rates[min(fewest, len(rates) - 1)] / rates[min(span, len(rates) - 1)]
+        slowdown /= speed
         end_s = now_s + (self._reload_s[job] + self._left_s[job] * slowdown)
         self._slowdown[job] = slowdown
         if self._interrupting is not None:
@@ -240,7 +279,7 @@ class Dispatcher:
         self._end_s[job] = end_s
         heappush(self._ends, (end_s, job))
         self.running[job] = None
-        self.recorder.start(now_s, job, span)
+        self.recorder.start(now_s, job, span, gpus)
         if self._hung_nodes and self.mask(job) & self._hung_nodes:
             self._hang(job, now_s)
         if self._sharing is not None and span > 1:
@@ -353,7 +392,7 @@ class Dispatcher:
             end_s = now_s + self._left_s[job]
             self._start_s[job], self._end_s[job] = now_s, end_s
             heappush(self._ends, (end_s, job))
-            self.recorder.start(now_s, job, 0)
+            self.recorder.start(now_s, job, 0, 0)
             return
         self._enqueue(job)
         if late:
@@ -499,9 +538,11 @@ class Dispatcher:
             self.placement.return_share(job, node)
             self.reservations.leave(node, job)
         else:
-            gang = self._gang_of.pop(job)
+            nodes, gang = size.nodes, self._gang_of.pop(job)
+            if job in self.elastic:
+                nodes, _, _ = self.elastic.pop(job)
             self.placement.return_gang(job, gang)
-            self.reservations.settle(self._start_s[job] + self.queue.limit_s[job], size.nodes)
+            self.reservations.settle(self._start_s[job] + self.queue.limit_s[job], nodes)
             if self._sharing is not None and len(gang) > 1:
                 self._sharing.remove(job)
                 self._share(now_s)

@@ -55,6 +55,12 @@ def start_behind(cluster: Cluster, job: int, now_s: float, window_s: float) -> N
     cluster.start(job, now_s)
 
 
+def backfill(cluster: Cluster, head: int, need_nodes: int, now_s: float) -> None:
+    """Reserve nodes for the first in line, which lacks some, and start who does not delay it."""
+    cluster.reservations.reserve(head, need_nodes, cluster.placement.free_nodes, now_s)
+    _backfill(cluster, now_s)
+
+
 def _backfill_newcomers(cluster: Cluster, now_s: float, newcomers: list[int]) -> None:
     queue, placement = cluster.queue, cluster.placement
     window_s = cluster.reservations.shadow_s - now_s + ROUNDING_S

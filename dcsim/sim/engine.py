@@ -13,7 +13,7 @@ from dcsim.sim.arrivals import Arrivals
 from dcsim.sim.clock import Clock
 from dcsim.sim.dispatcher import Dispatcher
 from dcsim.sim.failures import Mode, Reliability, mode_failures, node_failures
-from dcsim.sim.limits import PowerLimit, Tenancy, Walltime
+from dcsim.sim.limits import Elasticity, PowerLimit, Tenancy, Walltime
 from dcsim.sim.maintenance import Maintenance, rounds
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
@@ -27,6 +27,7 @@ from dcsim.workload.jobs import Floats, Ints, Jobs
 
 __all__ = [
     "ClusterSpec",
+    "Elasticity",
     "Maintenance",
     "Mode",
     "Pool",
@@ -67,6 +68,7 @@ def simulate(
     power: PowerLimit | None = None,
     walltime: Walltime | None = None,
     depth: int | None = None,
+    elasticity: Elasticity | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SimResult:
     """Run *jobs* on *cluster*, all of whose nodes are alike, from time 0 to the horizon.
@@ -103,6 +105,8 @@ def simulate(
         Longest time at a stretch; jobs run beyond their limits if None.
     depth : int or None
         Jobs in line that have a time at once, for policies that plan one for each; all if None.
+    elasticity : Elasticity or None
+        Jobs that may run on other numbers of nodes, for the policy ``elastic``; none if None.
     progress : callable or None
         Called with the fraction of the horizon done, about 200 times.
 
@@ -130,6 +134,7 @@ def simulate(
         maintenance=maintenance,
         walltime=walltime,
         depth=depth,
+        elasticity=elasticity,
         progress=progress,
     )
     return only.result
@@ -147,6 +152,7 @@ def simulate_pools(
     maintenance: Maintenance | None = None,
     walltime: Walltime | None = None,
     depth: int | None = None,
+    elasticity: Elasticity | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[PoolResult, ...]:
     """Run *jobs* on pools of unlike nodes, each with a queue of its own, on one clock.
@@ -161,7 +167,7 @@ def simulate_pools(
         As for :func:`simulate`.
     may_use : sequence of sequence of int, or None
         By class: indices of the pools that its jobs may use, the preferred one first; all of them if None.
-    policy, horizon_s, seed, tenancy, maintenance, walltime, depth, progress
+    policy, horizon_s, seed, tenancy, maintenance, walltime, depth, elasticity, progress
         As for :func:`simulate`; quotas, shares and rounds of maintenance are those of each pool.
 
     Returns
@@ -186,7 +192,7 @@ def simulate_pools(
     dispatchers = []
     for pool, local in zip(pools, of_pool, strict=True):
         check(pool, local, horizon_s, tenancy, maintenance, walltime)
-        dispatchers.append(_dispatcher(env, pool, local, chosen_policy, horizon_s, seed, tenancy, walltime))
+        dispatchers.append(_dispatcher(env, pool, local, chosen_policy, horizon_s, seed, tenancy, walltime, elasticity))
         if depth is not None:
             dispatchers[-1].notes["depth"] = depth
         _run_foreign(env, pool, dispatchers[-1], maintenance, seed)
@@ -230,6 +236,7 @@ def _dispatcher(
     seed: int,
     tenancy: Tenancy | None,
     walltime: Walltime | None,
+    elasticity: Elasticity | None,
 ) -> Dispatcher:
     cluster = pool.cluster
     dispatcher = Dispatcher(
@@ -245,6 +252,7 @@ def _dispatcher(
         sharing=None if pool.uplinks is None else Sharing(pool.uplinks),
         shutdown=pool.shutdown,
         walltime=walltime,
+        elasticity=elasticity,
         seed=seed,
         name=pool.suffix,
     )

@@ -1,7 +1,8 @@
-"""What jobs and tenants may take: power, shares and quotas, time."""
+"""What jobs and tenants may take: power, shares and quotas, time, numbers of nodes."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, log2
 
 import numpy as np
 
@@ -110,3 +111,46 @@ class Walltime:
     def limit_s(self, jobs: Jobs) -> Floats:
         """Limit of each job. [s]"""
         return np.minimum(jobs.limit_s, self.max_s[jobs.class_index])
+
+
+@dataclass(frozen=True)
+class Elasticity:
+    r"""Jobs that may run on fewer or more nodes than they ask for.
+
+    Parameters
+    ----------
+    least, most : ndarray, shape (n_classes,)
+        Fewest and most nodes over those asked for; 1 and 1 for a class that is not elastic. [1]
+    efficiency : ndarray, shape (n_classes,)
+        Speed on twice the nodes over twice the speed. [1]
+
+    Raises
+    ------
+    RangeError
+        If a value is outside its range.
+
+    Notes
+    -----
+    .. math:: v(x) = x \, e^{\log_2 x}, \quad x = n / n_{asked}
+
+    So fewer nodes are used better, as the work of each grows.
+    """
+
+    least: Floats
+    most: Floats
+    efficiency: Floats
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not np.all((self.least > 0) & (self.least <= 1) & (self.most >= 1) & np.isfinite(self.most)):
+            raise RangeError("least is above 0 and at most 1, most at least 1 and finite, over the nodes asked for")
+        if not np.all((self.efficiency > 0.5) & (self.efficiency <= 1)):
+            raise RangeError("efficiency of twice the nodes is above 0.5, where they gain nothing, and at most 1")
+
+    def nodes(self, class_index: int, asked: int) -> tuple[int, int]:
+        """Fewest and most nodes of a job."""
+        return max(1, ceil(asked * self.least[class_index] - 1e-9)), int(asked * self.most[class_index] + 1e-9)
+
+    def speed(self, class_index: int, ratio: float) -> float:
+        """Speed on so many nodes over those asked for. [1]"""
+        return float(ratio * self.efficiency[class_index] ** log2(ratio))

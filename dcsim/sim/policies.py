@@ -7,6 +7,7 @@ A policy is called once for every moment at which something changed, after all e
 """
 
 from dcsim.sim.easy import easy, fifo
+from dcsim.sim.elastic import elastic
 from dcsim.sim.ordered import earliest_deadline, fair_share, least_attained_service, power_aware, priority, shortest_job
 from dcsim.sim.planned import conservative, easy_nodes
 from dcsim.sim.seen import Policy
@@ -17,6 +18,7 @@ POLICIES: dict[str, Policy] = {
     "easy": Policy("first come, first served, and later jobs start early where the first in line is not delayed", easy),
     "easy_nodes": Policy("EASY that names the nodes which the first in line will get, the lowest ones", easy_nodes),
     "conservative": Policy("later jobs start early only where no job before them is delayed", conservative, plans=True),
+    "elastic": Policy("EASY, and elastic jobs shrink while others wait, else grow", elastic, True, True),
     "sjf": Policy("the job of the shortest limit first: nobody passes it", shortest_job),
     "las": Policy("jobs that had least GPU time first, in levels; others are preempted", least_attained_service, True),
     "edf": Policy("the job of the earliest deadline first, with backfill", earliest_deadline),

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from dcsim.steps import StepSeries, sum_by
 from dcsim.workload.jobs import Floats, Ints, Jobs
 
-STOP_REASONS = ("completed", "failed", "horizon", "preempted", "limited", "timed out")
+STOP_REASONS = ("completed", "failed", "horizon", "preempted", "limited", "timed out", "resized")
 """Why a segment ended, by ``segment_reason``."""
-COMPLETED, FAILED, HORIZON, PREEMPTED, LIMITED, TIMED_OUT = range(6)
+COMPLETED, FAILED, HORIZON, PREEMPTED, LIMITED, TIMED_OUT, RESIZED = range(7)
 
-QUEUED_AGAIN = (FAILED, PREEMPTED, LIMITED)
+QUEUED_AGAIN = (FAILED, PREEMPTED, LIMITED, RESIZED)
 """Reasons after which a job queues again."""
 
 POWER_STATES = ("off", "switching off", "booting")
@@ -40,6 +40,7 @@ class Recorder:
         "power_change",
         "power_state",
         "power_time_s",
+        "start_gpus",
         "start_job",
         "start_span",
         "start_time_s",
@@ -52,6 +53,7 @@ class Recorder:
         self.start_time_s = array("d")
         self.start_job = array("q")
         self.start_span = array("q")
+        self.start_gpus = array("q")
         self.stop_time_s = array("d")
         self.stop_job = array("q")
         self.stop_reason = array("q")
@@ -64,11 +66,12 @@ class Recorder:
         self.added_time_s = array("d")
         self.added_nodes = array("q")
 
-    def start(self, now_s: float, job: int, span: int) -> None:
-        """Record that *job* started on *span* leaves."""
+    def start(self, now_s: float, job: int, span: int, gpus: int) -> None:
+        """Record that *job* started on *gpus* GPUs over *span* leaves."""
         self.start_time_s.append(now_s)
         self.start_job.append(job)
         self.start_span.append(span)
+        self.start_gpus.append(gpus)
 
     def stop(self, now_s: float, job: int, reason: int) -> None:
         """Record that *job* stopped; *reason* is an index into ``STOP_REASONS``."""
@@ -132,9 +135,10 @@ class SimResult:
     gpus_per_node : int
         GPUs in every node.
     gpus_held : ndarray of int, shape (n_jobs,)
-        GPUs that a running job holds: those that it asks for if fewer than a node has, else whole nodes.
-    segment_job, segment_span, segment_reason : ndarray of int, shape (n_segments,)
-        Index of the job, leaves spanned, index into ``STOP_REASONS``.
+        GPUs that a running job holds: those that it asks for if fewer than a node has, else whole nodes; an elastic job
+        may hold others.
+    segment_job, segment_span, segment_gpus, segment_reason : ndarray of int, shape (n_segments,)
+        Index of the job, leaves spanned, GPUs held, index into ``STOP_REASONS``.
     segment_start_s, segment_end_s : ndarray, shape (n_segments,)
         [s]
     ready_s : ndarray, shape (n_jobs,)
@@ -171,6 +175,7 @@ class SimResult:
     segment_start_s: Floats
     segment_end_s: Floats
     segment_span: Ints
+    segment_gpus: Ints
     segment_reason: Ints
     ready_s: Floats
     first_start_s: Floats
@@ -237,7 +242,7 @@ class SimResult:
         return self._waiting(self.jobs.gpus)
 
     def _over_segments(self, segments: Ints) -> StepSeries:
-        gpus = self.gpus_held[self.segment_job[segments]]
+        gpus = self.segment_gpus[segments]
         times_s = np.concatenate([self.segment_start_s[segments], self.segment_end_s[segments]])
         return StepSeries.from_changes(times_s, np.concatenate([gpus, -gpus]))
 
@@ -315,6 +320,7 @@ def result(
         segment_start_s=start_s,
         segment_end_s=end_s,
         segment_span=span,
+        segment_gpus=np.array(log.start_gpus, dtype=np.int64),
         segment_reason=reason,
         ready_s=jobs.submit_s if ready_s is None else ready_s,
         first_start_s=first_start_s,

@@ -41,6 +41,10 @@ class Cluster(Protocol):
     def running(self) -> dict[int, None]:
         """Running jobs, as keys, in the order of their starts."""
 
+    @property
+    def elastic(self) -> dict[int, tuple[int, int, int]]:
+        """Running elastic jobs: nodes held, fewest and most."""
+
     def release_s(self, job: int) -> float:
         """When a running job is expected to end. [s]"""
 
@@ -50,11 +54,23 @@ class Cluster(Protocol):
     def work_s(self, job: int, now_s: float) -> float:
         """Work that a job has done. [s]"""
 
-    def start(self, job: int, now_s: float, mask: int = 0) -> None:
-        """Start a queued job, which must fit, where it fits best or on the nodes of *mask*; a share on one of them."""
+    def start(self, job: int, now_s: float, mask: int = 0, nodes: int = 0) -> None:
+        """Start a queued job, which must fit, where it fits best or on the nodes of *mask*; a share on one of them.
+
+        An elastic job may get another number of *nodes*.
+        """
 
     def preempt(self, job: int, now_s: float) -> None:
         """Stop a running job and queue it again."""
+
+    def least_and_most(self, job: int) -> tuple[int, int]:
+        """Fewest and most nodes on which a job may run."""
+
+    def age_s(self, job: int, now_s: float) -> float:
+        """Time for which a running job works since its last start. [s]"""
+
+    def resize(self, job: int, now_s: float, nodes: int) -> None:
+        """Stop an elastic job and start it again on another number of nodes."""
 
     def wake(self, at_s: float) -> None:
         """Have a pass at a time, even if nothing happens then."""
