@@ -127,8 +127,8 @@ class NaiveEasy:
             return
         releases, shared = [(max(time_s, now_s), n) for time_s, n in self.phases if time_s > now_s], {}
         releases += [(max(time_s, now_s), 1) for time_s in self.returns.values()]
-        for job in {job for _, job in cluster._ends if not np.isnan(cluster._end_s[job])}:
-            release_s = max(cluster._start_s[job] + queue.limit_s[job], now_s)
+        for job in np.flatnonzero(~np.isnan(cluster._work.end_s)).tolist():
+            release_s = max(cluster.release_s(job), now_s)
             if queue.size_of[job].share_gpus:
                 node = cluster._node_of[job]
                 shared[node] = max(shared.get(node, now_s), release_s)

@@ -1,8 +1,8 @@
 """The dispatcher of a pool of nodes: its queue, its running jobs with their ends, and its scheduler.
 
-Jobs are rows, not processes. The dispatcher keeps its own heap of ends; :mod:`dcsim.sim.clock` tells it when to look at
-it and brings the jobs. Failures, repairs and phases are SimPy processes that call its methods at ``env.now``; the
-dispatcher itself must not start processes.
+Jobs are rows, not processes. :mod:`dcsim.sim.clock` brings the jobs and tells the dispatcher when something is due;
+what each job has done and when it ends is in :mod:`dcsim.sim.work`. Failures, repairs and phases are SimPy processes
+that call the dispatcher's methods at ``env.now``; the dispatcher itself must not start processes.
 """
 
 from array import array
@@ -24,6 +24,7 @@ from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy, fits
 from dcsim.sim.service import Service, Shutdown
 from dcsim.sim.sharing import Sharing
+from dcsim.sim.work import Work
 from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Jobs
 
@@ -105,7 +106,6 @@ class Dispatcher:
         seed: int = 0,
         name: str = "",
     ) -> None:
-        n_jobs = len(jobs)
         limit_s = jobs.limit_s if walltime is None else walltime.limit_s(jobs)
         self.queue = JobQueue(np.maximum(jobs.gpus, 1), limit_s, gpus_per_node)
         self.placement = placement
@@ -133,9 +133,6 @@ class Dispatcher:
         self._walltime = walltime
         self._elasticity = elasticity
         self._gpus_per_node = gpus_per_node
-        # By job over several leaves: how often slower than alone it is, since when, and what it did before in its
-        # present attempt, as run time at the reference placement.
-        self._shared: dict[int, tuple[float, float, float]] = {}
         self._horizon_s = horizon_s
         self.ended: list[int] | None = None
         # Jobs that came in the order of submission since the last pass, and whether anything else happened.
@@ -143,23 +140,14 @@ class Dispatcher:
         self._changed = False
         self._in_order = jobs.release_s is None and jobs.known_s is None
         self._elsewhere = bytearray(np.asarray(jobs.gpus == 0).astype(np.uint8).tobytes())
-        self._ends: list[tuple[float, int]] = []
         self._foreign_s = inf
         self._wake_s = inf
         self._held_back: list[int] = []
         self._nodes_per_leaf = nodes_per_leaf
-        # By job: the run time, the part still to do, the reload before it, and the attempt in progress. Arrays hold a
-        # number in 8 bytes, lists of number objects in 32.
-        self._run_s = array("d", jobs.run_s)
-        self._left_s = self._run_s[:]
-        # Since when a running job works no more, because one of its nodes failed and nobody knows yet.
-        self._hung_s: dict[int, float] = {}
+        # Nodes that failed without anybody's knowing, as one bitset.
         self._hung_nodes = 0
-        self._reload_s = array("d", [0.0]) * n_jobs
-        self._start_s = array("d", [nan]) * n_jobs
-        self._end_s = array("d", [nan]) * n_jobs
-        self._slowdown = array("d", [1.0]) * n_jobs
-        self._node_of = array("q", [-1]) * n_jobs
+        self._work = Work(jobs, reliability, sharing)
+        self._node_of = array("q", [-1]) * len(jobs)
         self._gang_of: dict[int, Gang] = {}
         self._margin_s = array("d", jobs.limit_s - jobs.run_s)
         self._class_index = array("q", jobs.class_index)
@@ -168,7 +156,7 @@ class Dispatcher:
 
     def due_s(self) -> float:
         """When something is due here next; infinite if nothing is. [s]"""
-        due_s: float = self._ends[0][0] if self._ends else inf
+        due_s = self._work.next_end_s
         if self._foreign_s < due_s:
             due_s = self._foreign_s
         if self._wake_s < due_s:
@@ -185,7 +173,7 @@ class Dispatcher:
 
     def release_s(self, job: int) -> float:
         """When a running job is expected to end, by its limit. [s]"""
-        return self._start_s[job] + self.queue.limit_s[job]
+        return self._work.start_s[job] + self.queue.limit_s[job]
 
     def mask(self, job: int) -> int:
         """Nodes of a running job as one bitset, node ``k`` at bit ``k``; of a job that shares a node, that node."""
@@ -195,13 +183,7 @@ class Dispatcher:
 
     def work_s(self, job: int, now_s: float) -> float:
         """Work that a job has done, what no checkpoint holds yet included, at the reference placement. [s]"""
-        done_s = self._run_s[job] - self._left_s[job]
-        if job not in self.running:
-            return done_s
-        shared = self._shared.get(job)
-        if shared is not None:
-            return done_s + self._shared_work_s(job, shared, now_s)
-        return done_s + max(0.0, now_s - self._start_s[job] - self._reload_s[job]) / self._slowdown[job]
+        return self._work.done_s(job, now_s, running=job in self.running)
 
     def least_and_most(self, job: int) -> tuple[int, int]:
         """Fewest and most nodes on which a job may run; those that it asks for where it is not elastic."""
@@ -212,7 +194,7 @@ class Dispatcher:
 
     def age_s(self, job: int, now_s: float) -> float:
         """Time for which a running job works since its last start, its reload over. [s]"""
-        return now_s - self._start_s[job] - self._reload_s[job]
+        return self._work.age_s(job, now_s)
 
     def resize(self, job: int, now_s: float, nodes: int) -> None:
         """Stop an elastic job after one more checkpoint and start it again on another number of nodes, at least one.
@@ -226,9 +208,8 @@ class Dispatcher:
         """Stop a running job and queue it again; it keeps its work but for the time of one more checkpoint's write."""
         self._release(job, now_s)
         self.recorder.stop(now_s, job, reason)
-        class_index = self._class_index[job]
-        self._count_work(job, now_s, lost_s=self._write_s(class_index))
-        self._requeue(job, class_index)
+        self._work.save(job, now_s)
+        self._requeue(job)
 
     def start(self, job: int, now_s: float, mask: int = 0, nodes: int = 0) -> None:
         """Start a queued job, which must fit, at its best placement, or on the nodes of *mask*.
@@ -266,26 +247,19 @@ class Dispatcher:
         else:
             rates = self._work_rate[self._class_index[job]]
             slowdown = rates[min(fewest, len(rates) - 1)] / rates[min(span, len(rates) - 1)]
-        slowdown /= speed
-        end_s = now_s + (self._reload_s[job] + self._left_s[job] * slowdown)
-        self._slowdown[job] = slowdown
+        end_s = self._work.begin(job, now_s, slowdown / speed)
         if self._interrupting is not None:
             stop_s = now_s + self._interrupting.exponential(self._mean_stop_s)
             if stop_s < end_s:
                 heappush(self._stops, (stop_s, job, now_s, False))
         if self._is_limited(job) and (release_s < end_s or self._sharing is not None):
             heappush(self._stops, (release_s, job, now_s, True))
-        self._start_s[job] = now_s
-        self._end_s[job] = end_s
-        heappush(self._ends, (end_s, job))
         self.running[job] = None
         self.recorder.start(now_s, job, span, gpus)
         if self._hung_nodes and self.mask(job) & self._hung_nodes:
-            self._hang(job, now_s)
-        if self._sharing is not None and span > 1:
-            self._sharing.add(job, self._gang_of[job], self._class_index[job])
-            self._shared[job] = (1.0, now_s + self._reload_s[job], 0.0)
-            self._share(now_s)
+            self._work.hang(job, now_s)
+        if span > 1:
+            self._work.share(job, now_s, gang)
 
     def expect_nodes(self, time_s: float, n_nodes: int) -> None:
         """Let the scheduler know of a phase: *n_nodes* that will be energised at *time_s*."""
@@ -307,17 +281,12 @@ class Dispatcher:
         """Let every job that is or comes on *node*, which must be in service, hold its nodes and work no more."""
         self._hung_nodes |= 1 << node
         for job in self.placement.jobs_on(node):
-            self._hang(job, self._env.now)
+            self._work.hang(job, self._env.now)
 
     def detect_node(self, node: int) -> bool:
         """Know of *node* that it hangs; tell whether it is still in service."""
         self._hung_nodes &= ~(1 << node)
         return self.service.is_in(node)
-
-    def _hang(self, job: int, now_s: float) -> None:
-        if job not in self._hung_s:
-            self._hung_s[job] = now_s
-            self._end_s[job] = nan
 
     def fail_node(self, node: int, expected_return_s: float, cause: str = "node") -> None:
         """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue.
@@ -352,8 +321,7 @@ class Dispatcher:
 
     def progress_s(self) -> Floats:
         """Work that each job has done and not lost, as run time at the reference placement, shape (n_jobs,). [s]"""
-        done = np.array(self._run_s, dtype=float) - np.array(self._left_s, dtype=float)
-        return np.asarray(done, dtype=float)
+        return self._work.progress_s()
 
     def settle(self, now_s: float) -> None:
         """Handle all that is due by *now_s* but arrivals: nodes that are ready, limits, interruptions, ends."""
@@ -369,7 +337,8 @@ class Dispatcher:
         while self._stops and self._stops[0][0] <= now_s:
             _, job, began_s, at_limit = heappop(self._stops)
             # An attempt that has ended leaves its entry behind; one that ends at its limit is done.
-            if job not in self.running or self._start_s[job] != began_s or (at_limit and self._end_s[job] <= now_s):
+            started_s, end_s = self._work.start_s[job], self._work.end_s[job]
+            if job not in self.running or started_s != began_s or (at_limit and end_s <= now_s):
                 continue
             self.n_events += 1
             self._changed = True
@@ -378,20 +347,14 @@ class Dispatcher:
             else:
                 self.interruptions["not hardware"] += 1
                 self._fail_job(job, now_s)
-        ends, end_s = self._ends, self._end_s
-        while ends and ends[0][0] <= now_s:
-            due_s, job = heappop(ends)
-            # An attempt that a failure cut short leaves its entry behind.
-            if end_s[job] == due_s:
-                self._complete(job, now_s)
-                self._changed = True
+        while (job := self._work.ended(now_s)) >= 0:
+            self._complete(job, now_s)
+            self._changed = True
 
     def admit(self, job: int, now_s: float, *, late: bool = False) -> None:
         """Queue a job that waits for no other; what runs elsewhere begins at once. *late* if others held it back."""
         if self._elsewhere[job]:
-            end_s = now_s + self._left_s[job]
-            self._start_s[job], self._end_s[job] = now_s, end_s
-            heappush(self._ends, (end_s, job))
+            self._work.begin(job, now_s, 1.0)
             self.recorder.start(now_s, job, 0, 0)
             return
         self._enqueue(job)
@@ -447,8 +410,7 @@ class Dispatcher:
     def _complete(self, job: int, now_s: float) -> None:
         self.n_events += 1
         self._release(job, now_s)
-        self._shared.pop(job, None)
-        self._left_s[job] = 0.0
+        self._work.finish(job)
         self.recorder.stop(now_s, job, COMPLETED)
         if self.ended is not None:
             self.ended.append(job)
@@ -458,78 +420,41 @@ class Dispatcher:
             raise ValueError("a node failed, but no reliability says what that costs a job")
         self._release(job, now_s)
         self.recorder.stop(now_s, job, FAILED)
-        class_index = self._class_index[job]
-        self._count_work(job, now_s, class_index)
-        self._requeue(job, class_index)
+        self._work.fall_back(job, now_s)
+        self._requeue(job)
 
     def _reach_limit(self, job: int, now_s: float) -> None:
         """Stop a job at its limit, and queue it again if something of this attempt is saved."""
         assert self._walltime is not None
-        at_limit, left_s, class_index = self._walltime.at_limit, self._left_s[job], self._class_index[job]
+        at_limit, left_s = self._walltime.at_limit, self._work.left_s[job]
         self._release(job, now_s)
         if at_limit == "checkpoint":
-            self._count_work(job, now_s, lost_s=self._write_s(class_index))
+            self._work.save(job, now_s)
         else:
-            self._count_work(job, now_s, class_index)
+            self._work.fall_back(job, now_s)
         if at_limit == "stop":
-            self._left_s[job] = self._run_s[job]
-        elif self._left_s[job] < left_s:
+            self._work.lose(job)
+        elif self._work.left_s[job] < left_s:
             self.recorder.stop(now_s, job, LIMITED)
-            self._requeue(job, class_index)
+            self._requeue(job)
             return
         self.recorder.stop(now_s, job, TIMED_OUT)
 
     def _is_limited(self, job: int) -> bool:
         return self._walltime is not None and self._walltime.stops[self._class_index[job]]
 
-    def _write_s(self, class_index: int) -> float:
-        return 0.0 if self._reliability is None else float(self._reliability.checkpoint_write_s[class_index])
-
-    def _requeue(self, job: int, class_index: int) -> None:
+    def _requeue(self, job: int) -> None:
         """Queue a job that was stopped, with its state to be loaded again first."""
-        self._reload_s[job] = 0.0 if self._reliability is None else float(self._reliability.restart_s[class_index])
+        reload_s = self._work.reload(job)
         # The limit shrinks with the work: what the user added to the run time stays, so it never cuts the run short.
         # Where limits stop jobs, each attempt has the first one's instead.
         if not self._is_limited(job):
-            self.queue.limit_s[job] = self._reload_s[job] + self._left_s[job] + self._margin_s[job]
+            self.queue.limit_s[job] = reload_s + self._work.left_s[job] + self._margin_s[job]
         self.queue.put(job)
-
-    def _count_work(self, job: int, now_s: float, class_index: int | None = None, *, lost_s: float = 0.0) -> None:
-        """Count the present attempt as done less a time lost or, where a class is given, up to its last checkpoint."""
-        if self._hung_s:
-            now_s = min(now_s, self._hung_s.pop(job, inf))
-        worked_s = now_s - self._start_s[job] - self._reload_s[job]
-        saved_s = worked_s - lost_s
-        if class_index is not None and self._reliability is not None:
-            saved_s = self._reliability.saved_s(class_index, worked_s)
-        shared = self._shared.pop(job, None)
-        if shared is None:
-            work_s = max(0.0, saved_s) / self._slowdown[job]
-        else:
-            # Work came at rates that changed: what was saved is the same share of it as of the time.
-            work_s = self._shared_work_s(job, shared, now_s) * (max(0.0, saved_s) / worked_s if worked_s > 0 else 0.0)
-        self._left_s[job] -= min(work_s, self._left_s[job])
-
-    def _shared_work_s(self, job: int, shared: tuple[float, float, float], now_s: float) -> float:
-        slower, since_s, done_s = shared
-        return done_s + max(0.0, now_s - since_s) / (self._slowdown[job] * slower)
-
-    def _share(self, now_s: float) -> None:
-        """Move the ends of the jobs whose share of the up-links changed."""
-        assert self._sharing is not None
-        for job, slower in self._sharing.changed().items():
-            if job in self._hung_s:
-                continue
-            done_s = self._shared_work_s(job, self._shared[job], now_s)
-            since_s = max(now_s, self._start_s[job] + self._reload_s[job])
-            self._shared[job] = (slower, since_s, done_s)
-            left_s = max(0.0, self._left_s[job] - done_s)
-            self._end_s[job] = since_s + left_s * self._slowdown[job] * slower
-            heappush(self._ends, (self._end_s[job], job))
 
     def _release(self, job: int, now_s: float) -> None:
         size = self.queue.size_of[job]
-        self._end_s[job] = nan
+        self._work.end_s[job] = nan
         if self._elsewhere[job]:
             return
         del self.running[job]
@@ -542,23 +467,16 @@ class Dispatcher:
             if job in self.elastic:
                 nodes, _, _ = self.elastic.pop(job)
             self.placement.return_gang(job, gang)
-            self.reservations.settle(self._start_s[job] + self.queue.limit_s[job], nodes)
-            if self._sharing is not None and len(gang) > 1:
-                self._sharing.remove(job)
-                self._share(now_s)
+            self.reservations.settle(self.release_s(job), nodes)
+            if len(gang) > 1:
+                self._work.unshare(job, now_s)
 
     def close(self) -> None:
         """Complete what ends at the horizon and cut what runs beyond it."""
-        self._sharing = None  # nobody's end moves any more
-        for job in list(self._hung_s):
-            self._count_work(job, self._horizon_s, self._class_index[job])
-            self.recorder.stop(self._horizon_s, job, HORIZON)
-        for end_s, job in sorted(self._ends):
-            if self._end_s[job] != end_s:
-                continue
+        for end_s, job in self._work.close():
             if end_s <= self._horizon_s:
                 self._complete(job, end_s)
             else:
-                self._count_work(job, self._horizon_s)
+                self._work.cut(job, self._horizon_s)
                 self.recorder.stop(self._horizon_s, job, HORIZON)
-            self._end_s[job] = nan
+            self._work.end_s[job] = nan
