@@ -16,10 +16,11 @@ from dcsim import pipeline, runs
 from dcsim.columns import SCHEDULE
 from dcsim.model.load import load
 from dcsim.parquet import declared, encoding
+from dcsim.physics.mixed import SPLITS
 from dcsim.physics.plans import OBJECTIVES
 from dcsim.registry import lookup
 from dcsim.sim.policies import POLICIES
-from dcsim.study import estimate_inference, estimate_training, pods
+from dcsim.study import estimate_inference, estimate_mixed, estimate_training, pods
 from dcsim.study import plant as plants
 from dcsim.study import schedule as schedules
 from dcsim.study import size as sizes
@@ -245,11 +246,21 @@ def estimate() -> None:
 @click.option("--stack", default="yours", show_default=True, help="Software stack: nemo, bridge, mlperf, or another.")
 @click.option("--reliability", default="llama3-h100", show_default=True, help="Failure rates of the catalog.")
 @click.option("--lemons-removed", type=click.FloatRange(0, 0.5), default=0.0, help="Share of worst nodes taken out.")
-def training(as_json: bool, **given: Any) -> None:
+@click.option("--beside", multiple=True, metavar="GPU=N", help="GPUs of another kind in the same run; may be repeated.")
+@click.option("--split", type=click.Choice(SPLITS), default="proportional", show_default=True, help="Of the batch.")
+def training(as_json: bool, beside: tuple[str, ...], split: str, **given: Any) -> None:
     """Days on --gpus, or GPUs for --deadline-days; plan, step, MFU, energy, cost and failures.
 
     Exits with 1 where both are given and the deadline is missed.
     """
+    if beside:
+        both = estimate_mixed.mixed(estimate_training.Ask(**given), beside, split)
+        if as_json:
+            ask = {**given, "beside": beside, "split": split}
+            click.echo(json.dumps({"ask": ask, **both.record()}, indent=1, allow_nan=False))
+        else:
+            _echo_mixed(both)
+        return
     answer = estimate_training.training(estimate_training.Ask(**given))
     if as_json:
         click.echo(json.dumps({"ask": given, **answer.record()}, indent=1, allow_nan=False))
@@ -272,6 +283,20 @@ def training(as_json: bool, **given: Any) -> None:
     if answer.meets_deadline is False:
         click.echo(f"misses the deadline of {given['deadline_days']:g} days", err=True)
         raise SystemExit(1)
+
+
+def _echo_mixed(answer: estimate_mixed.MixedAnswer) -> None:
+    click.echo("plan  " + ", ".join(f"{name} {value:g}" for name, value in answer.plan.items()))
+    _echo_figures(answer.figures)
+    head = f"{'GPU':24}{'GPUs':>8}{'replicas':>10}{'micro-batches':>15}{'waits':>8}{'power kW':>11}{'step alone s':>14}"
+    click.echo(f"\n{head}")
+    for one in answer.kinds:
+        alone = "-" if one["alone_step_s"] is None else number(one["alone_step_s"])
+        click.echo(
+            f"{one['gpu']:24}{one['gpus']:>8,}{one['replicas']:>10g}{one['micro_batches']:>15}"
+            f"{one['waiting_frac']:>8.1%}{number(one['power_kw']):>11}{alone:>14}"
+        )
+    _echo_notes(answer.notes)
 
 
 @estimate.command()
