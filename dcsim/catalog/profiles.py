@@ -179,7 +179,7 @@ def estimate(profile: Profile, model: Transformer, plan: Plan, gpu: Gpu, *, dtyp
     .. math:: \sigma^2 = J \Sigma J^T + \sigma_{within}^2 + \sigma_{stacks}^2
 
     with the covariance of the fit, the scatter of the rows that it was fitted on, and the spread between stacks unless
-    the stack's family was fitted.
+    the stack's family was fitted, and once more where most weights are frozen.
     """
     fit = profile.calibration(dtype)
     middle = step(model, plan, gpu, fit)
@@ -196,6 +196,8 @@ def estimate(profile: Profile, model: Transformer, plan: Plan, gpu: Gpu, *, dtyp
         variance = variance + np.einsum("k...,kl,l...->...", slope, np.array(profile.covariance), slope)
     if stack_family(stack) not in {stack_family(s) for s in _stacks(profile)}:
         variance = variance + BETWEEN_STACKS**2
+    # No profile was fitted on frozen weights: they count like another stack.
+    variance = variance + plan.frozen * BETWEEN_STACKS**2
     log_sd = np.sqrt(variance)
     return Estimated(middle, np.exp(at - Z90 * log_sd), np.exp(at + Z90 * log_sd), log_sd)
 

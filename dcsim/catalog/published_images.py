@@ -14,7 +14,7 @@ from dcsim.physics.convnet import ConvCalibration, ConvNet, ConvStep, convnet_st
 from dcsim.physics.parallel import Gpu
 
 # Columns that describe a row; throughput and times are its answers.
-COLUMNS = ("benchmark", "accelerator", "accelerators", "nodes", "global_batch")
+COLUMNS = ("round", "benchmark", "accelerator", "accelerators", "nodes", "global_batch")
 # Networks by benchmark name, by their bottleneck blocks a stage.
 NETWORKS = {"resnet": (3, 4, 6, 3)}
 # Cards that the catalog does not hold, and the one of the same chip that stands for them.

@@ -102,6 +102,10 @@ class ModelRun(Stated):
     global_batch: Count | None = Field(
         default=None, description="sequences a step; about four million tokens if absent"
     )
+    trained_frac: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
+        default=1.0,
+        description="share of the weights that is trained; below 1 the others are frozen, as with low-rank adapters",
+    )
     booked_days_ahead: NonNegative = Field(
         default=0.0, description="its nodes are kept for submit_day from so long before, by the policy conservative [d]"
     )

@@ -46,7 +46,8 @@ def states_b(model: Transformer, plan: Plan, *, embedding: bool = True) -> Any:
     for weights, ranks in ((dense, plan.replicas), (experts, plan.expert_replicas)):
         split_optimizer = np.where(zero > 0, ranks, 1.0)
         split_weights = np.where(zero >= 3, ranks, 1.0)
-        total = total + weights * ((WEIGHT_B + plan.gradient_b) / split_weights + OPTIMIZER_B / split_optimizer)
+        held = WEIGHT_B + plan.trained_frac * plan.gradient_b
+        total = total + weights * (held / split_weights + plan.trained_frac * OPTIMIZER_B / split_optimizer)
     return total
 
 
@@ -138,12 +139,13 @@ def memory(model: Transformer, plan: Plan, gpu: Gpu, *, fused: bool = True, drop
 
     dense, experts = stage_weights(model, plan)
     a_layer = (dense + experts) * plan.pp / model.all_layers
+    a_weight_b = WEIGHT_B + plan.trained_frac * plan.gradient_b
     logits = LOGIT_B * plan.tokens * model.vocab / plan.tp
     return Memory(
         states_b=states_b(model, plan),
         activations_b=activations,
         logits_b=np.where(np.asarray(plan.pp) == 1, logits, 0.0),
         # ZeRO-3 gathers two layers at a time, their gradients with them.
-        gathered_b=np.where(np.asarray(plan.zero) >= 3, 2.0 * a_layer * (WEIGHT_B + plan.gradient_b), 0.0),
+        gathered_b=np.where(np.asarray(plan.zero) >= 3, 2.0 * a_layer * a_weight_b, 0.0),
         reserved_b=np.full(np.shape(activations), RESERVED_B),
     )

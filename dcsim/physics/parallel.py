@@ -36,6 +36,9 @@ class Plan(Rows):
         0 replicates the optimizer, 1 splits it over data parallel ranks, 3 splits weights and gradients too. [1]
     gradient_b : array_like
         Bytes of a gradient as kept and reduced: 2, or 4 in stacks before 2023. [B]
+    trained_frac : array_like
+        Share of the weights that is trained. Below 1 the others are frozen, as with low-rank adapters: they have no
+        gradients and no optimizer, and the backward pass leaves their half of it out. [1]
     """
 
     gpus: Any
@@ -54,6 +57,12 @@ class Plan(Rows):
     sequence_parallel: Any = 1.0
     zero: Any = 1.0
     gradient_b: Any = 2.0
+    trained_frac: Any = 1.0
+
+    @property
+    def frozen(self) -> Any:
+        """1 where most weights are frozen. [1]"""
+        return np.where(np.asarray(self.trained_frac) < 1, 1.0, 0.0)
 
     @property
     def dp(self) -> Any:

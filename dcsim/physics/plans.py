@@ -45,7 +45,15 @@ LOSSES = {
 }
 
 
-def candidates(model: Transformer, gpus: Sequence[float], gpu: Gpu, *, global_batch: Any, seq: float) -> Plan:
+def candidates(
+    model: Transformer,
+    gpus: Sequence[float],
+    gpu: Gpu,
+    *,
+    global_batch: Any,
+    seq: float,
+    trained_frac: float = 1.0,
+) -> Plan:
     """Every plan of the choices that divides model, GPUs and batch, as rows.
 
     Parameters
@@ -60,6 +68,8 @@ def candidates(model: Transformer, gpus: Sequence[float], gpu: Gpu, *, global_ba
         Sequences of a step, one for each count of GPUs. [1]
     seq : float
         Tokens a sequence. [1]
+    trained_frac : float
+        Share of the weights that is trained. [1]
 
     Raises
     ------
@@ -113,6 +123,7 @@ def candidates(model: Transformer, gpus: Sequence[float], gpu: Gpu, *, global_ba
         sequence_parallel=(tp[keep] > 1).astype(float),
         zero=zero[keep],
         gradient_b=2.0 * one,
+        trained_frac=trained_frac * one,
     )
 
 

@@ -71,6 +71,10 @@ class Calibration(Rows):
 
 # Grouped expert products have short inner sizes; half-rate sizes of their n and k. Assumption, see training presets.
 EXPERT_HALF_M, EXPERT_HALF_N, EXPERT_HALF_K = 300.0, 600.0, 800.0
+# Times that low-rank adapters on the attention projections move the activations of a layer, forward: on the way into
+# queries, keys and values (1.25 times the hidden size with grouped heads) and into the output, dropout reads and
+# writes, the inner product reads, the outer one writes, and the sum reads twice and writes.
+ADAPTER_PASSES = (2 + 1 + 1.25 + 3 * 1.25) + (2 + 1 + 1 + 3)
 # Latency of one collective inside a domain and of an all-to-all.
 DOMAIN_LATENCY_S, ALL_TO_ALL_LATENCY_S = 12e-6, 15e-6
 # Share of a stage's time behind which gradients are reduced and weights gathered.
@@ -186,10 +190,11 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
 
     .. math:: T = \left(m \, t_{max} + \frac{p - 1}{v} \, \bar t \right) (1 + j \log_2 n) + T_{dp} + T_{opt} + T_0
 
-    A layer's backward pass costs twice its matrix products, 2.5 times a fused attention core and 1.5 times its
-    element-wise passes, and repeats what the plan recomputes. Attention and the output layer run in 16 bit whatever
-    the data type. The valid range is that of the fitted cases: 8 to 11,616 GPUs, 8 to 1,100 billion weights, sequences
-    of 2,048 to 8,192; `dcsim validate training` prints the errors.
+    A layer's backward pass costs twice its matrix products, once where its weights are frozen, 2.5 times a fused
+    attention core and 1.5 times its element-wise passes, and repeats what the plan recomputes; adapters add passes over
+    the activations. Attention and the output layer run in 16 bit whatever the data type. The valid range is that of the
+    fitted cases: 8 to 11,616 GPUs, 8 to 1,100 billion weights, sequences of 2,048 to 8,192; `dcsim validate training`
+    prints the errors.
 
     References
     ----------
@@ -221,7 +226,8 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
     core_s = np.where(is_fused, fused, unfused)
     core_back_s = core_s * np.where(is_fused, 2.5, 2.0)
 
-    layer_el_s = passes_s(tokens * h * plan.activation_share, fit.layer_passes, memory_b_s)
+    layer_passes = fit.layer_passes + plan.frozen * ADAPTER_PASSES
+    layer_el_s = passes_s(tokens * h * plan.activation_share, layer_passes, memory_b_s)
     routed_el_s = passes_s(tokens * model.top_k / tp * h, fit.expert_passes, memory_b_s)
 
     # Tensor parallel: two all-reduces of the activations forward and two backward; context parallel: keys and values.
@@ -259,12 +265,14 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
         + core * core_s
         + other * fit.recompute_passes * layer_el_s
     )
-    compute_layer_s = 3 * gemm_layer_s + core_s + core_back_s + 2.5 * el_layer_s
+    # Twice back, for the gradients of the activations and of the weights; frozen weights need none.
+    passes = 3 - plan.frozen
+    compute_layer_s = passes * gemm_layer_s + core_s + core_back_s + 2.5 * el_layer_s
     comm_layer_s = 4 * tp_layer_s + 3 * cp_layer_s + 4 * ep_mean_s
     layer_s = compute_layer_s + comm_layer_s + recompute_layer_s + 2 * fixed_layer_s
 
     logits_s = passes_s(5 * tokens * model.vocab / tp, fit.output_passes, memory_b_s)
-    output_s = (1 + model.mtp_layers) * (3 * output_gemm_s + logits_s)
+    output_s = (1 + model.mtp_layers) * (passes * output_gemm_s + logits_s)
 
     slowest_s, mean_s = slowest_stage(model, plan, layer_s, output_s)
     p2p_b = 2.0 * tokens * h / tp
@@ -279,7 +287,8 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
     dp_s, dp_b, dp_inside, weights, expert_weights = _data_parallel(model, plan, gpu, fit, m, slowest_s)
     shard = np.where(np.asarray(plan.zero) > 0, plan.replicas, 1.0)
     expert_shard = np.where(np.asarray(plan.zero) > 0, plan.expert_replicas, 1.0)
-    optimizer_s = (weights / shard + expert_weights / expert_shard) * fit.optimizer_b / memory_b_s
+    trained = weights / shard + expert_weights / expert_shard
+    optimizer_s = plan.trained_frac * trained * fit.optimizer_b / memory_b_s
 
     stage = m * n_all / plan.pp
     recompute_s = stage * recompute_layer_s
@@ -294,7 +303,7 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
     return Step(
         step_s=main_s + bubble_s + jitter_s + dp_s + optimizer_s + fit.step_s,
         compute_s=compute_s,
-        gemm_s=stage * 3 * gemm_layer_s,
+        gemm_s=stage * passes * gemm_layer_s,
         attention_s=stage * (core_s + core_back_s),
         elementwise_s=stage * 2.5 * el_layer_s,
         output_s=m * output_s / plan.pp,
@@ -344,7 +353,8 @@ def utilisation(model: Transformer, plan: Plan, gpu: Gpu, step_s: Any) -> tuple[
     as Megatron's, are higher. Compare seconds, not these.
     """
     peak = step_s * plan.gpus * gpu.matmul_flop_s
-    need = model.train_flop(plan.seq) * plan.global_batch
+    weight_gradients = 2.0 * (model.active_params() - model.embedding_params()) * plan.seq
+    need = (model.train_flop(plan.seq) - plan.frozen * weight_gradients) * plan.global_batch
     core = model.all_layers * model.attention_flop(plan.seq) / 2.0
     layers = 2.0 * (model.active_params() - model.embedding_params()) * plan.seq + core
     again = (plan.full_recompute * layers + plan.core_recompute * core) * plan.global_batch
@@ -370,14 +380,15 @@ def _data_parallel(
 
     sharded = np.asarray(plan.zero) > 0
     a_weight_b = plan.gradient_b + np.where(sharded, gpu.weight_b, 0.0)
-    dense_b = weights * a_weight_b * (n - 1) / n
-    expert_b = expert_weights * a_weight_b * (n_expert - 1) / n_expert
+    dense_b = plan.trained_frac * weights * a_weight_b * (n - 1) / n
+    expert_b = plan.trained_frac * expert_weights * a_weight_b * (n_expert - 1) / n_expert
     once_s = dense_b / b_s + expert_b / expert_b_s
     window_s = DP_WINDOW * stage_s * np.minimum(micro_batches, plan.pp)
     overlapped_s = np.maximum(once_s - window_s, 0.0) + fit.dp_exposed * np.minimum(once_s, window_s)
 
     # ZeRO-3 gathers weights forward and backward and scatters gradients, for every micro-batch.
-    full_b = micro_batches * (weights + expert_weights) * (2 * gpu.weight_b + plan.gradient_b) * (n - 1) / n
+    a_pass_b = 2 * gpu.weight_b + plan.trained_frac * plan.gradient_b
+    full_b = micro_batches * (weights + expert_weights) * a_pass_b * (n - 1) / n
     full_s, hidden_s = full_b / b_s, FSDP_WINDOW * micro_batches * stage_s
     fsdp_s = np.maximum(full_s - hidden_s, 0.0) + fit.dp_exposed * np.minimum(full_s, hidden_s)
 

@@ -246,6 +246,13 @@ def estimate() -> None:
 @click.option("--stack", default="yours", show_default=True, help="Software stack: nemo, bridge, mlperf, or another.")
 @click.option("--reliability", default="llama3-h100", show_default=True, help="Failure rates of the catalog.")
 @click.option("--lemons-removed", type=click.FloatRange(0, 0.5), default=0.0, help="Share of worst nodes taken out.")
+@click.option(
+    "--trained-frac",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Share of the weights that is trained: below 1 for low-rank adapters, 0.00065 for rank 16 on Llama 2 70B.",
+)
 @click.option("--beside", multiple=True, metavar="GPU=N", help="GPUs of another kind in the same run; may be repeated.")
 @click.option("--split", type=click.Choice(SPLITS), default="proportional", show_default=True, help="Of the batch.")
 def training(as_json: bool, beside: tuple[str, ...], split: str, **given: Any) -> None:

@@ -103,7 +103,12 @@ def mixed(ask: Ask, beside: Sequence[str], split: str) -> MixedAnswer:
     )
     host_b_s = catalog().row("operations", "estimate", "host_b_s_per_gpu").value
     stall_s = max(
-        1.0, float(checkpoint_stall_s(checkpoint_b(model.params()), total, storage_b_s=np.inf, host_b_s=host_b_s))
+        1.0,
+        float(
+            checkpoint_stall_s(
+                checkpoint_b(model.params() * ask.trained_frac), total, storage_b_s=np.inf, host_b_s=host_b_s
+            )
+        ),
     )
     lost = failures(max(1.0, total / RATE_GPUS), stall_s, ask.reliability, ask.lemons_removed)
     if lost.effective_frac <= 0:
@@ -168,7 +173,10 @@ def _best(
     """The fastest plan that suits and fits every kind."""
     # Kinds differ in the size of their scale-up domain: what is possible in the largest is tried.
     widest = max((kind.gpu for kind in kinds), key=lambda one: float(one.domain_gpus))
-    plans = shared_plans(candidates(model, [total], widest, global_batch=[batch], seq=float(ask.seq)), kinds)
+    plans = shared_plans(
+        candidates(model, [total], widest, global_batch=[batch], seq=float(ask.seq), trained_frac=ask.trained_frac),
+        kinds,
+    )
     fits = np.ones(len(plans.tp), dtype=bool)
     slowest = np.zeros(len(plans.tp))
     for kind in kinds:
@@ -184,7 +192,9 @@ def _best(
 def _alone_s(model: Transformer, kind: Kind, batch: float, ask: Ask) -> float | None:
     """Step of a kind alone with the same batch, by its own best plan; None where none divides or fits. [s]"""
     try:
-        plans = candidates(model, [kind.gpus], kind.gpu, global_batch=[batch], seq=float(ask.seq))
+        plans = candidates(
+            model, [kind.gpus], kind.gpu, global_batch=[batch], seq=float(ask.seq), trained_frac=ask.trained_frac
+        )
         found = search(model, plans, kind.gpu, kind.fit)
     except RangeError:
         return None

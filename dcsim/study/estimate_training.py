@@ -62,6 +62,7 @@ class Ask:
     usd_per_gpu_h: float | None = None
     reliability: str = "llama3-h100"
     lemons_removed: float = 0.0
+    trained_frac: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def training(ask: Ask) -> Answer:
         value = getattr(ask, name)
         if value is not None and not 0 < value < math.inf:
             raise RangeError(f"{name} must be above 0 and finite, got {value:g}")
+    if not 0 < ask.trained_frac <= 1:
+        raise RangeError(f"trained_frac is a share above 0 and at most 1, got {ask.trained_frac:g}")
     model = transformer(ask.model)
     part = gpu_part(ask.gpu, ask.dtype, ask.network)
     moe = bool(float(model.experts) > 0)
@@ -124,7 +127,7 @@ def training(ask: Ask) -> Answer:
     if ask.plan != "auto":
         plan = _stated(ask, model, counts[0], batches[0])
     else:
-        plan = candidates(model, counts, part, global_batch=batches, seq=float(ask.seq))
+        plan = candidates(model, counts, part, global_batch=batches, seq=float(ask.seq), trained_frac=ask.trained_frac)
     busy_w, waiting_w = (of.node.watts(duty) / of.node.gpus for duty in (1.0, 0.0))
     found = search(
         model,
@@ -190,20 +193,26 @@ def _stated(ask: Ask, model: Transformer, gpus: float, batch: float) -> Plan:
         other_recompute=0.0 * one,
         sequence_parallel=float(size["tp"] > 1) * one,
         gradient_b=2.0 * one,
+        trained_frac=ask.trained_frac * one,
         **{name: value * one for name, value in size.items()},
     )
 
 
-def _stall_s(of: _Parts, gpus: Any) -> Any:
-    """Stall for an asynchronous checkpoint of a run. [s]"""
+def _stall_s(of: _Parts, gpus: Any, trained_frac: float) -> Any:
+    """Stall for an asynchronous checkpoint of what a run trains. [s]"""
     host_b_s = catalog().row("operations", "estimate", "host_b_s_per_gpu").value
-    return checkpoint_stall_s(checkpoint_b(of.model.params()), gpus, storage_b_s=np.inf, host_b_s=host_b_s)
+    return checkpoint_stall_s(
+        checkpoint_b(of.model.params() * trained_frac), gpus, storage_b_s=np.inf, host_b_s=host_b_s
+    )
 
 
 def _failures(ask: Ask, of: _Parts, gpus: float) -> Failures:
     # Failure rates are those of nodes of eight GPUs, whatever carries them here.
     return failures(
-        max(1.0, gpus / RATE_GPUS), max(float(_stall_s(of, gpus)), 1.0), ask.reliability, ask.lemons_removed
+        max(1.0, gpus / RATE_GPUS),
+        max(float(_stall_s(of, gpus, ask.trained_frac)), 1.0),
+        ask.reliability,
+        ask.lemons_removed,
     )
 
 
@@ -335,6 +344,11 @@ def _answer(ask: Ask, of: _Parts, found: Search, row: int) -> Answer:
         f"node {of.node.name}; electricity at PUE {pue_value:g} and {kwh_usd:g} USD/kWh",
         f"GPU-hours: {hour_from}" if hour_from else f"GPU-hours: {hour.reason}",
         f"failures by {ask.reliability}; checkpoints copied to hosts, written aside",
+        *(
+            ["frozen weights: low-rank adapters on the attention projections; no profile was fitted on such runs"]
+            if ask.trained_frac < 1
+            else []
+        ),
         "Not measured on a GPU by dcsim; errors against published runs: dcsim validate training",
     ]
     parts = {

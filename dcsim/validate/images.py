@@ -1,13 +1,19 @@
-"""Images per second of published image training; a kind of the training suite."""
+"""Images per second of published image training, and sequences of fine-tuning; a kind of the training suite."""
 
 from collections.abc import Mapping
 
 from dcsim.catalog.fitted import fitted, with_interval
 from dcsim.catalog.published_images import COLUMNS, image_run
+from dcsim.validate import fine_tuning
 from dcsim.validate.common import Case, Interval, Kind, Part, Prediction
 
 # Between counts of nodes, beyond the scatter of the one-node rows. Assumption: as between software stacks.
 SCALING_SD = 0.09
+
+
+def samples(case: Case) -> Mapping[str, Prediction]:
+    """Throughput of images, or of sequences where a language model is fine-tuned."""
+    return fine_tuning.sequences(case) if fine_tuning.is_fine_tuning(case) else images(case)
 
 
 def images(case: Case) -> Mapping[str, Prediction]:
@@ -19,17 +25,17 @@ def images(case: Case) -> Mapping[str, Prediction]:
 
 
 def is_images(case: Case) -> bool:
-    """Whether a case is of this kind."""
-    return "global_batch" in case and "benchmark" in case
+    """Whether a case is of training on images."""
+    return "global_batch" in case and "benchmark" in case and not fine_tuning.is_fine_tuning(case)
 
 
 KIND = Kind(
     COLUMNS,
     {"throughput_samples_s": "1/s"},
-    images,
+    samples,
     # The stacks of an accelerator's rows on one node were fitted, so its rows on several are not unseen.
-    lambda case: case["accelerator"] in fitted("images")["one-node"].families,
-    "images a second in training",
+    lambda case: is_images(case) and case["accelerator"] in fitted("images")["one-node"].families,
+    "images or sequences a second in training",
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from dcsim.catalog.profiles import Profile, estimate, families, nearest, profiles, split, split_names
 from dcsim.catalog.published import COLUMNS, Run, stack_family, training_run
-from dcsim.validate import images
+from dcsim.validate import fine_tuning, images
 from dcsim.validate.common import Case, Interval, Kind, Part, Prediction, Suite
 
 
@@ -96,6 +96,7 @@ def parts() -> tuple[Part, ...]:
             lambda case: step_time(split(f"without-{_family(case)}"), case),
         ),
         *images.parts(),
+        *fine_tuning.parts(),
     )
 
 
@@ -130,8 +131,8 @@ SUITE = Suite(
         ),
         "images": images.KIND,
     },
-    "seconds of a step of published runs, and images a second",
+    "seconds of a step of published runs, images and sequences a second",
     parts,
-    files=("training.csv", "images.csv"),
+    files=("training.csv", "images.csv", "fine-tuning.csv"),
     findings=releases,
 )

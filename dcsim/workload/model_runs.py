@@ -45,8 +45,8 @@ class Modelled:
         Steps of the run. [1]
     step_s, duty_frac : tuple of float
         Step time [s] and duty [1] within one group of leaves and over several.
-    params : float
-        Weights. [1]
+    trained_params : float
+        Weights that are trained, of which a checkpoint consists. [1]
     power : tuple of float or None
         Share of the power range while computing, and while waiting over that, where a profile measured them. [1]
     """
@@ -59,7 +59,7 @@ class Modelled:
     steps: float
     step_s: tuple[float, ...]
     duty_frac: tuple[float, ...]
-    params: float
+    trained_params: float
     power: tuple[float, float] | None = None
 
     def run_s(self, span: int) -> float:
@@ -131,7 +131,9 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine, part
     fitted = profile.calibration(run.dtype)
     middle = machine_of(loaded, part) if of.draw is not None else of
     batch = float(run.global_batch or usual_batch(run.gpus, run.seq))
-    some = candidates(model, [float(run.gpus)], sheet, global_batch=[batch], seq=float(run.seq))
+    some = candidates(
+        model, [float(run.gpus)], sheet, global_batch=[batch], seq=float(run.seq), trained_frac=run.trained_frac
+    )
     found = search(model, some, *hardware(middle.values, sheet, fitted, run.dtype))
     plan = some.take(found.best)
     hard, fit = hardware(of.values, sheet, fitted, run.dtype)
@@ -159,7 +161,7 @@ def modelled(run: ModelRun, loaded: Loaded, used: Assumptions, of: Machine, part
         steps=float(np.ceil(run.tokens / (batch * run.seq))),
         step_s=tuple(factor * float(one.step_s) for one in steps),
         duty_frac=tuple(float(one.duty_frac) for one in steps),
-        params=float(model.params()),
+        trained_params=float(model.params()) * run.trained_frac,
         power=of.power(run.dtype, parts_s) if of.measured else None,
     )
 
@@ -194,7 +196,7 @@ def protection(
     """Checkpoint interval by Young, stall for the copy to the hosts, and restart. [s]"""
     gpus = float(of.plan.gpus)
     host_b_s = used.use("checkpoints of model runs", "operations", "estimate", "host_b_s_per_gpu")
-    stall_s = float(checkpoint_stall_s(checkpoint_b(of.params), gpus, storage_b_s=np.inf, host_b_s=host_b_s))
+    stall_s = float(checkpoint_stall_s(checkpoint_b(of.trained_params), gpus, storage_b_s=np.inf, host_b_s=host_b_s))
     stall_s = max(stall_s, LEAST_STALL_S)
     failure_s = time_to_failure_s(max(1.0, np.ceil(gpus / gpus_per_node)), per_node_day)
     interval_s = float(young_interval_s(stall_s, failure_s)) if np.isfinite(failure_s) else np.inf
