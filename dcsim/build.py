@@ -38,11 +38,15 @@ SWITCHING = ("easy_shutdown",)
 
 @dataclass(frozen=True)
 class BuiltPool:
-    """Servers of one kind: what jobs get and draw there, and how they stand under their leaves and in racks."""
+    """Servers of one kind: what jobs get and draw there, and how they stand under their leaves and in racks.
+
+    Services are those of an instance, where each GPU is split into several.
+    """
 
     name: str
     server: str
     services: Services
+    instances: int
     speed: Floats
     nodes_per_leaf: int
     nodes_per_rack: int
@@ -52,7 +56,7 @@ class BuiltPool:
     @property
     def gpus_per_server(self) -> int:
         """GPUs in a server."""
-        return self.services.gpus_per_node
+        return self.services.gpus_per_node // self.instances
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Facility:
                 tuple((phase.capacity.start_s, self.gpus(phase.capacity, (index,))) for phase in self.phases),
                 pool.gpus_per_server,
                 pool.gpus_per_server * pool.nodes_per_leaf,
+                pool.instances,
                 dict(zip(pool.services.class_names, pool.speed.tolist(), strict=True)),
             )
             for index, pool in enumerate(self.pools)
@@ -214,6 +219,7 @@ def build(
                 name=part.name,
                 server=used.catalog.resolve("servers", part.server),
                 services=one.services,
+                instances=part.mig_instances,
                 speed=one.speed,
                 nodes_per_leaf=of.fabric.nodes_per_group(counts, of.ports_per_server),
                 nodes_per_rack=in_rack,

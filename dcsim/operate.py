@@ -78,7 +78,7 @@ def _pool(ready: Prepared, index: int) -> Pool:
     own = [(phase.capacity.start_s, phase.added) for phase in facility.phases if phase.pool == index]
     return Pool(
         ClusterSpec(
-            gpus_per_node=of.gpus_per_server,
+            gpus_per_node=of.services.gpus_per_node,
             nodes_per_leaf=of.nodes_per_leaf,
             nodes_per_rack=of.nodes_per_rack,
             phases=tuple(own),
@@ -91,6 +91,7 @@ def _pool(ready: Prepared, index: int) -> Pool:
         uplinks=_uplinks(of),
         shutdown=_shutdown(ready, of),
         power=_power(ready, of),
+        largest_job=1 if of.instances > 1 else None,
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dcsim.capacity import PoolDesign
 from dcsim.catalog.fitted import fitted
 from dcsim.catalog.gpu_profile import Machine
+from dcsim.catalog.hardware import server_gpu
 from dcsim.catalog.load import Assumptions
 from dcsim.model.facility import PoolParts
 from dcsim.model.load import Loaded
@@ -18,6 +19,10 @@ from dcsim.workload.demand import allowed_pools
 from dcsim.workload.model_runs import SPANS, Modelled, class_step_s
 
 Floats = NDArray[np.float64]
+
+
+# Parts into which a GPU is split; an instance has one or several.
+MIG_SEVENTHS = 7
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,7 @@ def built_services(
             for name, model in workload.class_models.items()
         }
         first_s = first_s or step_s
+        server = used.catalog.resolve("servers", part.server)
         for name in part.speed:
             if name not in class_names:
                 raise loaded.fault(part.place("speed", name), unknown(name, class_names, "class of the jobs"))
@@ -212,17 +218,19 @@ def built_services(
             used,
             class_names,
             design.server,
-            int(used.use("servers", "servers", used.catalog.resolve("servers", part.server), "gpus")),
+            part.mig_instances * int(used.use("servers", "servers", server, "gpus")),
             inlet_c,
             runs,
             {name: one[0] / one[1] for name, one in step_s.items()},
         )
-        speed, notes = np.ones(len(class_names) + len(runs)), []
+        share, shares = instance_share(loaded, used, part)
+        speed, notes = np.full(len(class_names) + len(runs), share), list(shares)
         for index, name in enumerate(class_names):
             if name in part.speed:
                 speed[index], why = part.speed[name], "stated"
             elif name in step_s:
-                speed[index], why = first_s[name][0] / step_s[name][0], f"step times of {workload.class_models[name]}"
+                speed[index] *= first_s[name][0] / step_s[name][0]
+                why = f"step times of {workload.class_models[name]}"
             else:
                 why = f"assumed; state facility.pools.{part.name}.speed or workload.class_models"
             if part is not parts[0] and part.name in allowed_pools(loaded, name):
@@ -230,3 +238,31 @@ def built_services(
                 notes.append(f"{name} jobs are {of}: {why}")
         found.append(PoolServices(served, speed, tuple(notes)))
     return found
+
+
+def instance_share(loaded: Loaded, used: Assumptions, part: PoolParts) -> tuple[float, list[str]]:
+    """Speed of an instance of a GPU over the whole one, that of virtual machines counted, and what to know of it. [1]
+
+    An instance has as many sevenths as the number of instances leaves it, each with a share of the multiprocessors;
+    those that no seventh has are lost.
+
+    Raises
+    ------
+    InputError
+        If the catalog does not know how the GPU can be split.
+    """
+    share, notes = 1.0, []
+    if part.mig_instances > 1:
+        gpu = server_gpu(part.server)
+        if "mig_seventh_frac" not in used.catalog.part("gpus", gpu):
+            message = f"the catalog does not know how {gpu} is split; leave it whole"
+            raise loaded.fault(part.place("mig_instances"), message)
+        seventh = used.use("instances of GPUs", "gpus", gpu, "mig_seventh_frac")
+        share = MIG_SEVENTHS // part.mig_instances * seventh
+        notes.append(
+            f"pool {part.name}: a job of one GPU gets one of {part.mig_instances} instances of it, {share:.3f} of its "
+            "speed where it would use all of it; state speed where it would not"
+        )
+    if part.virtual_machines:
+        share *= used.use("virtual machines", "operations", "virtual-machines", "speed_frac")
+    return share, notes

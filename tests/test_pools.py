@@ -201,3 +201,71 @@ def test_what_does_not_fit_is_said(sets, said):
 def test_pools_are_read_back(two):
     assert isinstance(two.pools, pd.DataFrame)
     assert two.pools["pool"].unique().tolist() == ["main", "b200"]
+
+
+MIG = (
+    "facility.pools={small: {server: hgx-h100-8, mig_instances: 7}}",
+    "facility.phases[1].pool=small",
+    "workload.pools={training: [main], fine_tuning: [main], inference: [small, main]}",
+)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    return runs.read(pipeline.run(small(*MIG), tmp_path_factory.mktemp("split")))
+
+
+def test_an_instance_is_a_seventh_of_a_gpu_in_every_count(split):
+    of = of_pool(split, "small")
+    servers = next(phase["servers"] for phase in split.findings["phases"] if phase["pool"] == "small")
+    assert of["gpus_energised"].max() == pytest.approx(8 * servers)
+    jobs = split.jobs[split.jobs["pool"] == "small"]
+    assert (jobs["gpus"] == 1).all()
+    assert np.allclose(jobs["gpus_held"], 1 / 7)
+    held = float(of["gpus_allocated"] @ of["duration_s"])
+    assert (jobs["gpus_held"] * jobs["run_s"]).sum() == pytest.approx(held, rel=1e-9)
+    assert jobs["energy_j"].sum() == pytest.approx(float(of["job_power_w"] @ of["duration_s"]), rel=1e-9)
+
+
+def test_larger_jobs_go_where_gpus_are_whole(split):
+    inference = split.jobs[split.jobs["job_class"] == "inference"]
+    assert (inference[inference["gpus"] > 1]["pool"] == "main").all()
+    assert set(inference["pool"]) == {"main", "small"}
+
+
+def test_an_instance_has_its_share_of_the_multiprocessors():
+    def speed(*sets):
+        return pipeline.prepare(small(*MIG, *sets)).facility.pools[1].speed[2]
+
+    assert speed() == pytest.approx(0.1212)
+    assert speed("facility.pools.small.mig_instances=3") == pytest.approx(2 * 0.1212)
+    assert speed("facility.pools.small.mig_instances=2") == pytest.approx(3 * 0.1212)
+    assert speed("facility.pools.small.speed={inference: 0.8}") == 0.8
+    assert speed("facility.pools.small.virtual_machines=true") == pytest.approx(0.98 * 0.1212)
+
+
+def test_seven_instances_busy_draw_what_the_server_draws():
+    ready = pipeline.prepare(small(*MIG))
+    main, split_ = (pool.services for pool in ready.facility.pools)
+    assert np.allclose(split_.gpu_power_w * split_.gpus_per_node, main.gpu_power_w * main.gpus_per_node)
+    assert split_.gpus_per_node == 7 * main.gpus_per_node
+
+
+def test_virtual_machines_slow_every_class_and_offer_less_work():
+    bare, virtual = (pipeline.prepare(small(f"facility.virtual_machines={of}")) for of in ("false", "true"))
+    assert (virtual.facility.pools[0].speed == 0.98).all()
+    asked = [(of.demand.jobs.gpus * of.demand.jobs.run_s).sum() for of in (bare, virtual)]
+    assert asked[1] == pytest.approx(0.98 * asked[0], rel=0.05)
+    (before,), (after,) = (simulated(dataclasses.replace(of, reliability=None)) for of in (bare, virtual))
+    ratio = after.result.jobs.run_s.mean() / virtual.demand.jobs.run_s.mean()
+    assert ratio == pytest.approx(1 / 0.98)
+    assert before.result.jobs.run_s.mean() == bare.demand.jobs.run_s.mean()
+
+
+def test_a_gpu_that_cannot_be_split_is_named():
+    with pytest.raises(InputError, match="does not know how gb300-nvl72 is split"):
+        pipeline.prepare(
+            small(*LIQUID, "facility.server=gb300-nvl72", "facility.mig_instances=7", "facility.racks.feed_kw=200.0")
+        )
+    with pytest.raises(InputError, match="mig_instances"):
+        pipeline.prepare(small("facility.mig_instances=8"))

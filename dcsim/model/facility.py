@@ -98,6 +98,13 @@ class Fabric(Stated):
     host_links: Literal["optical", "copper"] = Field(default="optical", description="cable between server and leaf")
 
 
+MigInstances = Annotated[int, Field(strict=True, ge=1, le=7)]
+MIG_MEANING = (
+    "instances into which each GPU is split (MIG), all alike; a job of one GPU gets one, and larger ones go elsewhere"
+)
+VM_MEANING = "whether jobs run in virtual machines instead of on the servers themselves, in containers or without"
+
+
 class ServerPool(Stated):
     """Servers of another kind or generation, with a network and a queue of their own."""
 
@@ -113,9 +120,12 @@ class ServerPool(Stated):
     fabric: Fabric | None = Field(default=None, description="its compute network; as the facility's if absent")
     speed: dict[Name, Positive] = Field(
         default_factory=dict,
-        description="speed of a GPU by workload class over that for which run times are given, a GPU of the main pool; "
-        "from step times where workload.class_models names a model, else 1",
+        description="speed of a GPU, or of an instance of one, by workload class over that for which run times are "
+        "given, a whole GPU of the main pool; from step times where workload.class_models names a model, else 1, times "
+        "the instance's share and that of virtual machines",
     )
+    mig_instances: MigInstances = Field(default=1, description=MIG_MEANING)
+    virtual_machines: Annotated[bool, Field(strict=True)] = Field(default=False, description=VM_MEANING)
 
 
 class Schedule(Stated):
@@ -173,6 +183,8 @@ class PoolParts:
     gpu_profile: str | None
     racks: Racks
     fabric: Fabric
+    mig_instances: int = 1
+    virtual_machines: bool = False
     speed: Mapping[str, float] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
 
@@ -195,6 +207,8 @@ class Facility(Stated):
         description="how fast its GPUs are: a profile that `dcsim calibrate` wrote, as a path relative to the scenario "
         "file, or the name of a fitted one; the nearest fitted one if absent",
     )
+    mig_instances: MigInstances = Field(default=1, description=MIG_MEANING)
+    virtual_machines: Annotated[bool, Field(strict=True)] = Field(default=False, description=VM_MEANING)
     racks: Racks
     fabric: Fabric = Fabric()
     power: PowerChain = PowerChain()
@@ -222,11 +236,29 @@ class Facility(Stated):
     def pool(self, name: str) -> PoolParts:
         """What a pool is made of, the facility's racks and network where it states none."""
         if name == MAIN:
-            return PoolParts(MAIN, self.server, self.server_design_kw, self.gpu_profile, self.racks, self.fabric)
+            return PoolParts(
+                MAIN,
+                self.server,
+                self.server_design_kw,
+                self.gpu_profile,
+                self.racks,
+                self.fabric,
+                self.mig_instances,
+                self.virtual_machines,
+            )
         of = self.pools[name]
-        own = frozenset(part for part in ("racks", "fabric") if getattr(of, part) is not None)
-        racks, fabric = of.racks or self.racks, of.fabric or self.fabric
-        return PoolParts(name, of.server, of.server_design_kw, of.gpu_profile, racks, fabric, of.speed, own)
+        return PoolParts(
+            name,
+            of.server,
+            of.server_design_kw,
+            of.gpu_profile,
+            of.racks or self.racks,
+            of.fabric or self.fabric,
+            of.mig_instances,
+            of.virtual_machines,
+            of.speed,
+            frozenset(part for part in ("racks", "fabric") if getattr(of, part) is not None),
+        )
 
     @property
     def pool_names(self) -> tuple[str, ...]:

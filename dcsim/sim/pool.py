@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcsim.errors import CapacityError, RangeError
 from dcsim.sim.failures import Reliability, Scope
@@ -88,6 +89,8 @@ class Pool:
         Speed of each class here over that for which run times and limits are given; 1 if None. [1]
     reliability, uplinks, shutdown, power
         As for :func:`dcsim.sim.engine.simulate`; a limit on power only where there is one pool.
+    largest_job : int or None
+        Most GPUs of a job here, whatever there is; no such limit if None. [GPU]
     """
 
     cluster: ClusterSpec
@@ -98,6 +101,7 @@ class Pool:
     uplinks: Uplinks | None = None
     shutdown: Shutdown | None = None
     power: PowerLimit | None = None
+    largest_job: int | None = None
 
     @property
     def suffix(self) -> str:
@@ -109,6 +113,11 @@ class Pool:
         """Nodes that a job may have when all phases are energised: all but the spares."""
         spares = 0 if self.reliability is None else sum(self.reliability.spares(n) for _, n in self.cluster.phases)
         return self.cluster.n_nodes - spares
+
+    def can_have(self, jobs: Jobs) -> NDArray[np.bool_]:
+        """Tell which jobs fit."""
+        nodes = -(-jobs.gpus // self.cluster.gpus_per_node)
+        return (nodes <= self.most_nodes) & (jobs.gpus <= (self.largest_job or np.inf))
 
     def jobs(self, jobs: Jobs, rows: Ints) -> Jobs:
         """Those of the *rows* as they run here."""
@@ -188,6 +197,11 @@ def check(
             count = int(np.count_nonzero(~holds))
             raise RangeError(f"job {jobs.job_id[first]} (row {first}) has {fault}; so have {count} of {len(jobs)} jobs")
     nodes = -(-jobs.gpus // cluster.gpus_per_node)
+    if pool.largest_job is not None and np.any(jobs.gpus > pool.largest_job):
+        raise CapacityError(
+            f"{np.count_nonzero(jobs.gpus > pool.largest_job)} jobs ask for more than {pool.largest_job} GPU, "
+            "the most that a job gets in this pool"
+        )
     if np.any(nodes > pool.most_nodes):
         widest, spares = int(np.argmax(nodes)), cluster.n_nodes - pool.most_nodes
         beside = f" beside {spares} spares" if spares else ""

@@ -60,12 +60,10 @@ def routed(
     if any(pool.power is not None for pool in pools):
         raise RangeError("a limit on power holds for one pool; leave it out, or the other pools")
     allowed = may_use or [range(len(pools))] * len(jobs.class_names)
-    nodes = np.array([-(-jobs.gpus // pool.cluster.gpus_per_node) for pool in pools])
-    most = np.array([pool.most_nodes for pool in pools])
     may = np.zeros((len(pools), len(jobs)), dtype=bool)
     for class_index, indices in enumerate(allowed):
         may[np.ix_(indices, jobs.class_index == class_index)] = True
-    fit = may & (nodes <= most[:, None])
+    fit = may & np.array([pool.can_have(jobs) for pool in pools])
     if not fit.any(axis=0).all():
         first = int(np.argmin(fit.any(axis=0)))
         raise CapacityError(

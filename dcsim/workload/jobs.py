@@ -1,5 +1,6 @@
 """Jobs as columns: what a trace reader or a generator hands to the simulator."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ class Room:
         GPUs that are energised from each time on, in order of time; all pools have the same times. [s], [GPU]
     node_gpus, leaf_gpus : int
         GPUs of a node and of a group of leaves. [GPU]
+    instances : int
+        Instances of each GPU; where it is more than one, no job gets more than one of them.
     speed : mapping of str to float
         By class: how much faster jobs are there than their run times say; 1 for those left out. [1]
     """
@@ -31,6 +34,7 @@ class Room:
     gpus_from: tuple[tuple[float, int], ...]
     node_gpus: int
     leaf_gpus: int
+    instances: int
     speed: Mapping[str, float]
 
 
@@ -40,13 +44,17 @@ def together(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
 
 
 def widest(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
-    """GPUs of the largest of some pools from each time on. [s], [GPU]"""
-    return tuple((of[0][0], max(gpus for _, gpus in of)) for of in _at_each_time(rooms))
+    """GPUs of the largest job that some pools can have from each time on. [s], [GPU]"""
+    most = [1 if room.instances > 1 else math.inf for room in rooms]
+    return tuple(
+        (of[0][0], max(int(min(gpus, one)) for (_, gpus), one in zip(of, most, strict=True)))
+        for of in _at_each_time(rooms)
+    )
 
 
 def useful(rooms: Sequence[Room], name: str) -> tuple[tuple[float, float], ...]:
-    """GPUs of some pools together from each time on, each counted by the speed of a class there. [s], [GPU]"""
-    speeds = [room.speed.get(name, 1.0) for room in rooms]
+    """GPUs of some pools together from each time on, each counted by what a class's jobs get done there. [s], [GPU]"""
+    speeds = [room.instances * room.speed.get(name, 1.0) for room in rooms]
     return tuple(
         (of[0][0], sum(gpus * speed for (_, gpus), speed in zip(of, speeds, strict=True)))
         for of in _at_each_time(rooms)
