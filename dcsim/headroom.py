@@ -1,12 +1,14 @@
 """Headroom by dimension: what stands at the end of a plan, the most of it that was used, and what binds first."""
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import pandas as pd
 
 from dcsim.build import Facility
 from dcsim.model.scenario import Scenario
+from dcsim.storage import Stored
 from dcsim.units import mw_from_w
 
 
@@ -25,10 +27,12 @@ class Dimension:
         return 1.0 - self.used / self.limit if self.limit > 0 else 0.0
 
 
-def dimensions(scenario: Scenario, facility: Facility, intervals: pd.DataFrame) -> list[Dimension]:
+def dimensions(
+    scenario: Scenario, facility: Facility, intervals: pd.DataFrame, stored: Stored | None = None
+) -> list[Dimension]:
     """Headroom of a plan, by the peaks of its interval means while all phases stand.
 
-    Storage is not among them: its servers are a share of the IT power here, and no capacity of theirs is modelled.
+    Storage is among them where the scenario states some, by what is kept at the end of the plan.
     """
     final = facility.final
     late = intervals[intervals["start_s"] >= final.start_s]
@@ -47,6 +51,10 @@ def dimensions(scenario: Scenario, facility: Facility, intervals: pd.DataFrame) 
     if ports:
         links = sum(fabric.host_links for fabric in final.fabrics)
         found.append(Dimension("network", float(ports), float(links), "port"))
+    if stored is not None:
+        found.append(Dimension("storage", stored.capacity_tb, float(stored.used_tb.max()), "TB"))
+        if isfinite(stored.write_gb_s):
+            found.append(Dimension("storage writes", stored.write_gb_s, stored.most_write_gb_s, "GB/s"))
     return sorted(found, key=lambda one: one.left_frac)
 
 

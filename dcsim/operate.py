@@ -29,6 +29,7 @@ from dcsim.sim.engine import (
     simulate_pools,
 )
 from dcsim.sim.policies import POLICIES
+from dcsim.storage import Stored
 from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, w_from_mw
 from dcsim.workload.deferral import release_s
 from dcsim.workload.demand import Demand, allowed_pools
@@ -48,6 +49,7 @@ class Prepared:
     tariff: Tariff
     demand: Demand
     reliability: Reliability | None
+    stored: Stored | None
 
 
 def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> tuple[PoolResult, ...]:

@@ -21,6 +21,7 @@ from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.operate import Prepared, Progress, simulated
 from dcsim.sim.engine import Mode, Reliability
+from dcsim.storage import stored
 from dcsim.workload.demand import demand, job_classes, reliability_rows
 from dcsim.workload.model_runs import machine_of, modelled_runs
 
@@ -54,7 +55,13 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     reliability = None
     if rows is not None:
         reliability = Reliability(**{**rows, "modes": tuple(Mode(*mode) for mode in rows["modes"])})
-    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability)
+    between_s = (
+        {}
+        if reliability is None
+        else dict(zip(jobs.jobs.class_names, reliability.checkpoint_interval_s.tolist(), strict=True))
+    )
+    kept = stored(scenario, modelled, between_s, facility.horizon_s)
+    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability, kept)
 
 
 def run(
@@ -101,7 +108,8 @@ def run(
             **facility.findings(),
             "pools": pool_findings(tables["pools"], tables["jobs"]),
             **ready.demand.findings(),
-            "headroom": headroom.findings(headroom.dimensions(scenario, facility, tables["intervals"])),
+            "headroom": headroom.findings(headroom.dimensions(scenario, facility, tables["intervals"], ready.stored)),
+            "storage": None if ready.stored is None else ready.stored.findings(),
             "demand": _filling(ready),
             "notes": _notes(ready),
             "conventions": [*CONVENTIONS],

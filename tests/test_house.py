@@ -42,6 +42,7 @@ STEP = {
     "services": "build",
     "phases": "build",
     "headroom": "kpi",
+    "storage": "build",
     "names": "pipeline",
     "operate": "pipeline",
 }

@@ -105,6 +105,15 @@ MIG_MEANING = (
 VM_MEANING = "whether jobs run in virtual machines instead of on the servers themselves, in containers or without"
 
 
+class Storage(Stated):
+    """Shared storage of the site; its power and price are those of storage and support servers."""
+
+    capacity_tb: Positive = Field(description="usable capacity [TB]")
+    write_gb_s: Positive | None = Field(
+        default=None, description="rate at which it takes checkpoints; no limit if absent [GB/s]"
+    )
+
+
 class ServerPool(Stated):
     """Servers of another kind or generation, with a network and a queue of their own."""
 
@@ -231,6 +240,7 @@ class Facility(Stated):
     pools: dict[Name, ServerPool] = Field(
         default_factory=dict, description="pools of other servers, beside the main one of facility.server"
     )
+    storage: Storage | None = Field(default=None, description="shared storage, for its headroom; not counted if absent")
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     def pool(self, name: str) -> PoolParts:

@@ -220,6 +220,14 @@ class Shutdown(Stated):
     boot_s: NonNegative | None = Field(default=None, description="from the order to ready; the catalog's if absent [s]")
 
 
+class Stored(Stated):
+    """What is kept on the site's storage."""
+
+    data_tb: NonNegative = Field(default=0.0, description="datasets and results at the start of the plan [TB]")
+    growth_tb_per_month: NonNegative = Field(default=0.0, description="what they grow by [TB]")
+    kept_checkpoints: Count = Field(default=3, description="checkpoints kept of each model run, from its submission on")
+
+
 class Reliability(Stated):
     """Node failures and repair; figures default to the catalog row."""
 
@@ -289,6 +297,7 @@ class Workload(Stated):
     tenants: dict[Text, Tenant] = Field(
         default_factory=dict, description="shares and quotas of a trace's tenants, for the policy fair_share"
     )
+    stored: Stored = Field(default=Stored(), description="what is kept on facility.storage")
     reliability: Reliability | None = Field(default=Reliability(), description="null: nodes never fail")
 
     @model_validator(mode="after")

@@ -21,6 +21,8 @@ def summary(result: runs.Run) -> list[str]:
             lines.append(f"pool {one['pool']}: {number(one['gpus'])} GPUs, {held} of them held by jobs{wait}")
     left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
     lines.append(f"left at the peaks, scarcest first: {left}")
+    if (kept := result.findings["storage"]) is not None and kept["full"]:
+        lines.append(f"storage of {number(kept['capacity_tb'])} TB is full in {kept['full'][:7]}")
     if (path := result.findings["demand"]) is not None:
         if not path["full"]:
             lines.append("demand stays within what is energised")
