@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dcsim.assets import Asset
 from dcsim.capacity import Capacity, PoolDesign, SiteDesign
 from dcsim.catalog.gpu_profile import Machine
+from dcsim.catalog.hardware import server_has_gpus
 from dcsim.catalog.load import Assumptions, carbon_table
 from dcsim.catalog.weather import WeatherYear, weather
 from dcsim.clean_power import CleanSupply, supplies
@@ -40,11 +41,12 @@ SWITCHING = ("easy_shutdown",)
 class BuiltPool:
     """Servers of one kind: what jobs get and draw there, and how they stand under their leaves and in racks.
 
-    Services are those of an instance, where each GPU is split into several.
+    Services are those of an instance, where each GPU is split into several, and of a node, where servers have none.
     """
 
     name: str
     server: str
+    has_gpus: bool
     services: Services
     instances: int
     speed: Floats
@@ -56,7 +58,12 @@ class BuiltPool:
     @property
     def gpus_per_server(self) -> int:
         """GPUs in a server."""
-        return self.services.gpus_per_node // self.instances
+        return self.services.gpus_per_node // self.instances if self.has_gpus else 0
+
+    @property
+    def gpus_per_slot(self) -> float:
+        """GPUs of what jobs are given: a GPU, an instance of one, or a node without any."""
+        return 1.0 / self.instances if self.has_gpus else 0.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,9 @@ class Facility:
                 pool.gpus_per_server * pool.nodes_per_leaf,
                 pool.instances,
                 dict(zip(pool.services.class_names, pool.speed.tolist(), strict=True)),
+                ()
+                if pool.has_gpus
+                else tuple((phase.capacity.start_s, phase.capacity.pool_servers[index]) for phase in self.phases),
             )
             for index, pool in enumerate(self.pools)
         )
@@ -218,6 +228,7 @@ def build(
             BuiltPool(
                 name=part.name,
                 server=used.catalog.resolve("servers", part.server),
+                has_gpus=server_has_gpus(part.server),
                 services=one.services,
                 instances=part.mig_instances,
                 speed=one.speed,

@@ -161,13 +161,13 @@ def _of_pool(pool: BuiltPool, result: SimResult, edges_s: Floats, interval_s: in
     # A failed node stays powered while it is diagnosed, so it idles; one that is started or stopped draws as if it did.
     off = mean(result.nodes_by_power_state())[:, OFF]
     idle_gpus = np.maximum(energised - held[:, 2] - off * result.gpus_per_node, 0.0)
-    services, instances = pool.services, pool.instances
+    services, gpus = pool.services, pool.gpus_per_slot
     return {
-        "gpus_energised": energised / instances,
-        "gpus_down": down / instances,
-        "gpus_allocated": held[:, 2] / instances,
+        "gpus_energised": energised * gpus,
+        "gpus_down": down * gpus,
+        "gpus_allocated": held[:, 2] * gpus,
         "jobs_queued": queue[:, 0],
-        "gpus_queued": queue[:, 1] / instances,
+        "gpus_queued": queue[:, 1] * gpus,
         "job_power_w": held[:, 0],
         "idle_power_w": idle_gpus * services.idle_gpu_power_w + off * pool.node_off_w,
         "server_fan_power_w": held[:, 1] + idle_gpus * services.idle_gpu_fan_w,
@@ -295,8 +295,8 @@ def job_table(facility: Facility, demand: Demand, results: Sequence[PoolResult])
     return pd.concat([done, _skipped(facility, demand.skipped)], ignore_index=True)
 
 
-def job_columns(result: SimResult, pool: str, energy_j: Floats, instances: int = 1) -> dict[str, NDArray[Any]]:
-    """Columns of the jobs table for the jobs of one pool, whose energy [J] and instances of a GPU are given."""
+def job_columns(result: SimResult, pool: str, energy_j: Floats, per_slot: float = 1.0) -> dict[str, NDArray[Any]]:
+    """Columns of the jobs table for the jobs of one pool, with their energy [J] and the GPUs of what they are given."""
     jobs = result.jobs
     return {
         "job_id": jobs.job_id,
@@ -307,8 +307,8 @@ def job_columns(result: SimResult, pool: str, energy_j: Floats, instances: int =
         "deadline_s": _deadline_s(jobs),
         "start_s": result.first_start_s,
         "end_s": result.end_s,
-        "gpus": jobs.gpus,
-        "gpus_held": result.gpus_held / instances,
+        "gpus": jobs.gpus if per_slot else np.zeros_like(jobs.gpus),
+        "gpus_held": result.gpus_held * per_slot,
         "nodes": -(-jobs.gpus // result.gpus_per_node),
         "leaves": result.span,
         "restarts": result.restarts,
@@ -324,7 +324,7 @@ def _jobs_of_pool(pool: BuiltPool, result: SimResult) -> pd.DataFrame:
     power_w, _ = _segment_power_w(pool, result)
     segment_s = result.segment_end_s - result.segment_start_s
     energy_j = sum_by(result.segment_job, power_w * segment_s, len(result.jobs))
-    columns = job_columns(result, pool.name, energy_j, pool.instances)
+    columns = job_columns(result, pool.name, energy_j, pool.gpus_per_slot)
     return pd.DataFrame({declared.name: columns[declared.name] for declared in JOBS}, copy=False)
 
 
@@ -342,7 +342,7 @@ def _skipped(facility: Facility, jobs: Jobs) -> pd.DataFrame:
         "end_s": none,
         "gpus": jobs.gpus,
         "gpus_held": zero,
-        "nodes": -(-jobs.gpus // facility.pools[0].gpus_per_server),
+        "nodes": -(-jobs.gpus // facility.pools[0].services.gpus_per_node),
         "leaves": zero.astype(np.int64),
         "restarts": zero.astype(np.int64),
         "run_s": zero,

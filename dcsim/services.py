@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dcsim.capacity import PoolDesign
 from dcsim.catalog.fitted import fitted
 from dcsim.catalog.gpu_profile import Machine
-from dcsim.catalog.hardware import server_gpu
+from dcsim.catalog.hardware import server_gpu, server_has_gpus
 from dcsim.catalog.load import Assumptions
 from dcsim.model.facility import PoolParts
 from dcsim.model.load import Loaded
@@ -208,6 +208,7 @@ def built_services(
         step_s = {
             name: class_step_s(name, model, loaded, used, machines.get(part.name, Machine()), part)
             for name, model in workload.class_models.items()
+            if server_has_gpus(part.server)
         }
         first_s = first_s or step_s
         server = used.catalog.resolve("servers", part.server)
@@ -218,7 +219,7 @@ def built_services(
             used,
             class_names,
             design.server,
-            part.mig_instances * int(used.use("servers", "servers", server, "gpus")),
+            max(1, part.mig_instances * int(used.use("servers", "servers", server, "gpus"))),
             inlet_c,
             runs,
             {name: one[0] / one[1] for name, one in step_s.items()},

@@ -123,7 +123,7 @@ def test_a_plan_runs_its_campaigns_in_order(tmp_path):
     [
         ("{name: a, hours: 1.0, after: [b]}", "which is no stage before it"),
         ("{name: a, hours: 1.0}, {name: a, hours: 1.0}", "is the name of two stages"),
-        ("{name: a, gpus: 8, hours: 1.0}", "gpus and job_class go together"),
+        ("{name: a, gpus: 8, hours: 1.0}", "gpus or nodes and job_class go together"),
         ("{name: a, job_class: trainig, gpus: 8, hours: 1.0}", "is not a known workload class"),
         ("{name: a, job_class: training, gpus: 80000, hours: 1.0}", "more than the"),
     ],

@@ -269,3 +269,67 @@ def test_a_gpu_that_cannot_be_split_is_named():
         )
     with pytest.raises(InputError, match="mig_instances"):
         pipeline.prepare(small("facility.mig_instances=8"))
+
+
+CPU = (
+    "facility.pools={cpu: {server: cpu-16}}",
+    "facility.phases[1].pool=cpu",
+    "facility.phases[1].servers=40",
+    "workload.campaigns=[{name: c, first_day: 200.0, every_days: 40.0, stages: ["
+    "{name: prepare, job_class: data_preparation, nodes: 32, hours: 48.0}, "
+    "{name: train, job_class: training, gpus: 64, hours: 100.0, after: [prepare]}]}]",
+)
+
+
+@pytest.fixture(scope="module")
+def processors(tmp_path_factory):
+    return runs.read(pipeline.run(small(*CPU, "workload.reliability=null"), tmp_path_factory.mktemp("cpu")))
+
+
+def test_data_is_prepared_on_nodes_without_gpus_before_training(processors):
+    jobs = processors.jobs
+    prepared_ = jobs[jobs["job_class"] == "data_preparation"]
+    assert len(prepared_) == 5
+    assert (prepared_["pool"] == "cpu").all()
+    assert (prepared_[["gpus", "gpus_held"]] == 0).all(axis=None)
+    assert (prepared_["nodes"] == 32).all()
+    assert (prepared_["run_s"] == 48 * 3600).sum() >= 4
+    trained = jobs[(jobs["pool"] == "main") & (jobs["ready_s"] > jobs["submit_s"])]
+    assert set(trained["ready_s"]) <= set(prepared_["end_s"])
+    assert len(trained) == prepared_["end_s"].notna().sum()
+
+
+def test_nodes_without_gpus_draw_power_and_count_no_gpu(processors):
+    cpu = of_pool(processors, "cpu")
+    assert (cpu[["gpus_energised", "gpus_allocated"]] == 0).all(axis=None)
+    assert cpu["idle_power_w"].max() == pytest.approx(40 * 31.0, rel=0.01)
+    jobs = processors.jobs[processors.jobs["pool"] == "cpu"]
+    assert jobs["energy_j"].sum() == pytest.approx(float(cpu["job_power_w"] @ cpu["duration_s"]), rel=1e-9)
+    # 32 nodes at full use for two days.
+    full = jobs[jobs["status"] == "completed"]["energy_j"]
+    assert np.allclose(full, 32 * 197.3 * 48 * 3600, rtol=0.01)
+    assert processors.kpis["gpus_installed"]["value"] == of_pool(processors, "main")["gpus_energised"].max()
+
+
+def test_servers_without_gpus_are_bought_and_offer_no_gpu_time():
+    ready, without = pipeline.prepare(small(*CPU)), pipeline.prepare(small())
+    bought = [asset for asset in ready.facility.assets if asset.item == "cpu-16"]
+    assert [asset.quantity for asset in bought] == [40]
+    assert together(ready.facility.rooms)[-1][1] < together(without.facility.rooms)[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (("workload.pools={data_preparation: [main]}",), "take servers without GPUs"),
+        (("workload.pools={training: [cpu]}",), "take servers with GPUs"),
+        (("workload.campaigns[0].stages[0].nodes=41",), "41 nodes are more than the 40"),
+        (("workload.campaigns[0].stages[0].gpus=8",), "gpus or nodes, not both"),
+        (("workload.campaigns[0].stages[0].job_class=training",), "give each a class"),
+        (("facility.phases[1].pool=main", "facility.phases[1].servers=20", "facility.pools={}"), "no phase has any"),
+    ],
+)
+def test_what_does_not_suit_nodes_without_gpus_is_said(sets, said):
+    with pytest.raises(InputError) as caught:
+        pipeline.prepare(small(*CPU, *sets))
+    assert said in str(caught.value)

@@ -50,6 +50,11 @@ def default_server(gpu: str) -> str:
 
 
 @cache
+def server_has_gpus(server: str) -> bool:
+    """Whether a server of the catalog carries GPUs."""
+    return catalog().row("servers", catalog().resolve("servers", server), "gpus").value > 0
+
+
 def server_gpu(server: str) -> str:
     """GPU that a server of the catalog carries, by the server's name or the one that it is a variant of.
 

@@ -117,15 +117,18 @@ class Stage(Stated):
     """One step of a campaign."""
 
     name: Name
-    job_class: Name | None = Field(default=None, description="workload class; none for work on processors or storage")
+    job_class: Name | None = Field(default=None, description="workload class; none for work outside the site's pools")
     gpus: Count | None = Field(default=None, description="GPUs that it takes; none for work elsewhere")
+    nodes: Count | None = Field(default=None, description="nodes that it takes of a pool whose servers have no GPUs")
     hours: Positive = Field(description="its time without failures [h]")
     after: tuple[Name, ...] = Field(default=(), description="stages that must end before it")
 
     @model_validator(mode="after")
     def _gpus_have_a_class(self) -> Self:
-        if (self.gpus is None) != (self.job_class is None):
-            raise ValueError("gpus and job_class go together; leave both out for work elsewhere")
+        if self.gpus is not None and self.nodes is not None:
+            raise ValueError("a stage takes gpus or nodes, not both; split it")
+        if (self.gpus is None and self.nodes is None) != (self.job_class is None):
+            raise ValueError("gpus or nodes and job_class go together; leave all out for work elsewhere")
         return self
 
 
@@ -299,6 +302,21 @@ class Workload(Stated):
     )
     stored: Stored = Field(default=Stored(), description="what is kept on facility.storage")
     reliability: Reliability | None = Field(default=Reliability(), description="null: nodes never fail")
+
+    @property
+    def classes_on_nodes(self) -> set[str]:
+        """Workload classes whose jobs take nodes without GPUs."""
+        stages = [stage for campaign in self.campaigns for stage in campaign.stages]
+        return {stage.job_class for stage in stages if stage.job_class is not None and stage.nodes is not None}
+
+    @model_validator(mode="after")
+    def _a_class_takes_one_kind(self) -> Self:
+        stages = [stage for campaign in self.campaigns for stage in campaign.stages]
+        on_gpus = {stage.job_class for stage in stages if stage.gpus is not None} | {*self.jobs.class_names}
+        both = sorted(self.classes_on_nodes & on_gpus)
+        if both:
+            raise ValueError(f"campaigns: '{both[0]}' takes nodes in one stage and GPUs elsewhere; give each a class")
+        return self
 
     @model_validator(mode="after")
     def _a_limit_has_a_policy(self) -> Self:

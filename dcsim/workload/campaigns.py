@@ -12,8 +12,9 @@ from dcsim.workload.jobs import Jobs, booked
 def with_campaigns(jobs: Jobs, campaigns: tuple[Campaign, ...], horizon_s: float) -> Jobs:
     """Jobs and the stages of campaigns, in the order of submission.
 
-    A campaign is submitted whole when it begins; a stage waits for those that it comes after. A stage without GPUs runs
-    elsewhere, on processors or storage, and takes none. ``jobs.class_names`` must hold the classes of all stages.
+    A campaign is submitted whole when it begins; a stage waits for those that it comes after. A stage that takes nodes
+    without GPUs counts these in the column of GPUs; one without either runs elsewhere. ``jobs.class_names`` must hold
+    the classes of all stages.
     """
     rows: list[tuple[float, float, int, int, float]] = []
     parents: dict[int, tuple[int, ...]] = {}
@@ -28,7 +29,8 @@ def with_campaigns(jobs: Jobs, campaigns: tuple[Campaign, ...], horizon_s: float
                     parents[len(rows)] = tuple(number[before] for before in stage.after)
                 known_before_s = 0.0 if stage.after else of.booked_days_ahead * SECONDS_PER_DAY
                 in_class = jobs.class_names.index(name)
-                rows.append((begin_s, stage.hours * SECONDS_PER_HOUR, stage.gpus or 0, in_class, known_before_s))
+                taken = stage.gpus or stage.nodes or 0
+                rows.append((begin_s, stage.hours * SECONDS_PER_HOUR, taken, in_class, known_before_s))
             if of.every_days is None:
                 break
             begin_s += of.every_days * SECONDS_PER_DAY

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.catalog.hardware import server_has_gpus
 from dcsim.catalog.load import Assumptions
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.load import Loaded
@@ -64,12 +65,31 @@ def job_classes(loaded: Loaded) -> tuple[str, ...]:
 
 
 def allowed_pools(loaded: Loaded, name: str) -> tuple[str, ...]:
-    """Pools that the jobs of a class may use, the preferred one first; a model run has one."""
-    pools = loaded.scenario.facility.pool_names
-    for run in loaded.scenario.workload.runs:
+    """Pools that the jobs of a class may use, the preferred one first; a model run has one.
+
+    Without a statement those whose servers have GPUs, or for classes that take nodes those whose have none.
+
+    Raises
+    ------
+    InputError
+        If there is none of the right kind, or one of the other kind is stated.
+    """
+    facility, workload = loaded.scenario.facility, loaded.scenario.workload
+    for run in workload.runs:
         if run.name == name:
-            return (run.pool or pools[0],)
-    return loaded.scenario.workload.pools.get(name, pools)
+            return (run.pool or facility.pool_names[0],)
+    on_nodes = name in workload.classes_on_nodes
+    right = [pool for pool in facility.pool_names if server_has_gpus(facility.pool(pool).server) != on_nodes]
+    kind = "without GPUs" if on_nodes else "with GPUs"
+    stated = workload.pools.get(name, tuple(right))
+    if not stated:
+        place: Place = ("facility", "phases")
+        raise loaded.fault(place, f"{name} jobs take servers {kind}, of which no phase has any; add a pool of them")
+    wrong = [pool for pool in stated if pool not in right]
+    if wrong:
+        message = f"{name} jobs take servers {kind}, and those of '{wrong[0]}' are others"
+        raise loaded.fault(("workload", "pools", name), message)
+    return stated
 
 
 def _rooms_of(loaded: Loaded, rooms: Sequence[Room], name: str) -> list[Room]:
@@ -188,12 +208,14 @@ def demand(
         return found
     faults: list[tuple[Place, str]] = [
         (
-            ("workload", "campaigns", index, "stages", number, "gpus"),
-            f"{stage.gpus} GPUs are more than the {largest} of the largest cluster",
+            ("workload", "campaigns", index, "stages", number, "gpus" if stage.gpus else "nodes"),
+            f"{stage.gpus or stage.nodes} {'GPUs' if stage.gpus else 'nodes'} are more than the {largest} of the "
+            "largest cluster",
         )
         for index, campaign in enumerate(campaigns)
         for number, stage in enumerate(campaign.stages)
-        if stage.job_class is not None and (stage.gpus or 0) > (largest := _largest(loaded, rooms, stage.job_class))
+        if stage.job_class is not None
+        and (stage.gpus or stage.nodes or 0) > (largest := _largest(loaded, rooms, stage.job_class))
     ]
     if faults:
         raise loaded.faults(faults)

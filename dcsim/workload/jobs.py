@@ -22,6 +22,8 @@ class Room:
         Its name.
     gpus_from : tuple of (time_s, gpus)
         GPUs that are energised from each time on, in order of time; all pools have the same times. [s], [GPU]
+    nodes_from : tuple of (time_s, nodes)
+        Nodes of a pool whose servers have no GPUs; none of any other. [s], [1]
     node_gpus, leaf_gpus : int
         GPUs of a node and of a group of leaves. [GPU]
     instances : int
@@ -36,6 +38,7 @@ class Room:
     leaf_gpus: int
     instances: int
     speed: Mapping[str, float]
+    nodes_from: tuple[tuple[float, int], ...] = ()
 
 
 def together(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
@@ -44,7 +47,10 @@ def together(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
 
 
 def widest(rooms: Sequence[Room]) -> tuple[tuple[float, int], ...]:
-    """GPUs of the largest job that some pools can have from each time on. [s], [GPU]"""
+    """GPUs of the largest job that some pools can have from each time on, or nodes where they have none. [s], [1]"""
+    if any(room.nodes_from for room in rooms):
+        at = zip(*(room.nodes_from for room in rooms), strict=True)
+        return tuple((of[0][0], max(nodes for _, nodes in of)) for of in at)
     most = [1 if room.instances > 1 else math.inf for room in rooms]
     return tuple(
         (of[0][0], max(int(min(gpus, one)) for (_, gpus), one in zip(of, most, strict=True)))
