@@ -26,7 +26,7 @@ from dcsim.physics.fabric import FABRICS
 from dcsim.physics.generators import Generators, fuel_of_tests_l_per_s, installed_w
 from dcsim.physics.rack_supplies import RACK_SUPPLY
 from dcsim.registry import lookup
-from dcsim.services import Services, built_services, server_power
+from dcsim.services import PoolServices, Services, built_services, server_power
 from dcsim.units import SECONDS_PER_DAY, kw_from_w, mw_from_w, w_from_kw
 from dcsim.workload.jobs import Room
 from dcsim.workload.model_runs import Modelled
@@ -35,6 +35,14 @@ Floats = NDArray[np.float64]
 
 # Scheduling policies that switch idle nodes off.
 SWITCHING = ("easy_shutdown",)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Jobs that use GPUs in turns: share of a GPU's time that each class needs, and time that turns cost. [1]"""
+
+    need_frac: Floats
+    overhead_frac: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class BuiltPool:
     has_gpus: bool
     services: Services
     instances: int
+    turns: Turns | None
     speed: Floats
     nodes_per_leaf: int
     nodes_per_rack: int
@@ -59,6 +68,13 @@ class BuiltPool:
     def gpus_per_server(self) -> int:
         """GPUs in a server."""
         return self.services.gpus_per_node // self.instances if self.has_gpus else 0
+
+    @property
+    def used_frac(self) -> Floats:
+        """Share of what jobs are given that those of each class can use at once, all turns taken. [1]"""
+        if self.turns is None:
+            return np.ones(len(self.speed))
+        return np.asarray(np.minimum(1.0, 1.0 / (self.instances * self.turns.need_frac)))
 
     @property
     def gpus_per_slot(self) -> float:
@@ -109,7 +125,7 @@ class Facility:
                 pool.gpus_per_server,
                 pool.gpus_per_server * pool.nodes_per_leaf,
                 pool.instances,
-                dict(zip(pool.services.class_names, pool.speed.tolist(), strict=True)),
+                dict(zip(pool.services.class_names, (pool.speed * pool.used_frac).tolist(), strict=True)),
                 ()
                 if pool.has_gpus
                 else tuple((phase.capacity.start_s, phase.capacity.pool_servers[index]) for phase in self.phases),
@@ -230,7 +246,8 @@ def build(
                 server=used.catalog.resolve("servers", part.server),
                 has_gpus=server_has_gpus(part.server),
                 services=one.services,
-                instances=part.mig_instances,
+                instances=part.mig_instances * part.time_slices,
+                turns=_turns(used, part, one),
                 speed=one.speed,
                 nodes_per_leaf=of.fabric.nodes_per_group(counts, of.ports_per_server),
                 nodes_per_rack=in_rack,
@@ -279,6 +296,13 @@ def _pool_design(used: Assumptions, part: PoolParts) -> PoolDesign:
         switch_power_w=switch_w,
         optic_power_w=optic_w,
     )
+
+
+def _turns(used: Assumptions, part: PoolParts, served: PoolServices) -> Turns | None:
+    """Turns of a pool whose GPUs are used so."""
+    if part.time_slices == 1:
+        return None
+    return Turns(served.need_frac, used.use("GPUs used in turns", "operations", "time-slices", "overhead_frac"))
 
 
 def _node_off_w(used: Assumptions, policy: str, part: PoolParts) -> float:

@@ -24,6 +24,7 @@ from dcsim.sim.engine import (
     Reliability,
     Shutdown,
     Tenancy,
+    TimeSlices,
     Uplinks,
     Walltime,
     simulate_pools,
@@ -94,6 +95,7 @@ def _pool(ready: Prepared, index: int) -> Pool:
         shutdown=_shutdown(ready, of),
         power=_power(ready, of),
         largest_job=1 if of.instances > 1 else None,
+        slices=None if of.turns is None else TimeSlices(of.gpus_per_server, of.turns.need_frac, of.turns.overhead_frac),
     )
 
 

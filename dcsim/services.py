@@ -1,7 +1,7 @@
 """What a job of a class gets and draws where it landed, tabulated once: ``service(job_class, span)``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from dcsim.catalog.hardware import server_gpu, server_has_gpus
 from dcsim.catalog.load import Assumptions
 from dcsim.model.facility import PoolParts
 from dcsim.model.load import Loaded
+from dcsim.model.tree import Place
 from dcsim.physics.servers import ServerPower, electronics_w, fan_w
 from dcsim.registry import lookup, unknown
 from dcsim.workload.demand import allowed_pools
@@ -159,10 +160,14 @@ def services(
 
 @dataclass(frozen=True)
 class PoolServices:
-    """Services of the classes on one pool, their speed over that of their stated run times [1], and what to know."""
+    """Services of the classes on one pool, their speed over that of their stated run times [1], and what to know.
+
+    ``need_frac`` is the share of a GPU's time that each class uses, where GPUs are used in turns. [1]
+    """
 
     services: Services
     speed: Floats
+    need_frac: Floats
     notes: tuple[str, ...]
 
 
@@ -204,6 +209,10 @@ def built_services(
     inlet_c = loaded.scenario.facility.cooling.supply_air_temp_c
     found: list[PoolServices] = []
     first_s: dict[str, tuple[float, ...]] = {}
+    for name in workload.gpu_time_frac:
+        if name not in class_names:
+            place: Place = ("workload", "gpu_time_frac", name)
+            raise loaded.fault(place, unknown(name, class_names, "class of the jobs"))
     for part, design in zip(parts, designs, strict=True):
         step_s = {
             name: class_step_s(name, model, loaded, used, machines.get(part.name, Machine()), part)
@@ -237,8 +246,30 @@ def built_services(
             if part is not parts[0] and part.name in allowed_pools(loaded, name):
                 of = f"{speed[index]:.3g} times as fast on {part.name} as on {parts[0].name}"
                 notes.append(f"{name} jobs are {of}: {why}")
-        found.append(PoolServices(served, speed, tuple(notes)))
+        need = np.array([workload.gpu_time_frac.get(name, 1.0) for name in class_names] + [1.0] * len(runs))
+        if part.time_slices > 1:
+            served = _in_turns(served, part.time_slices, need)
+        found.append(PoolServices(served, speed, need, tuple(notes)))
     return found
+
+
+def _in_turns(of: Services, slices: int, need_frac: Floats) -> Services:
+    """Services of one of so many turns on each GPU.
+
+    A turn has its part of the idle power, and of the power above it the share of the time that its job needs, at most
+    its part of that too: what the node draws where its jobs need no more than its GPUs have, or hold every turn. Jobs
+    that need more than their part while others are away draw more than is counted.
+    """
+    idle_w, idle_fan_w = of.idle_gpu_power_w, of.idle_gpu_fan_w
+    need = need_frac[:, None]
+    return replace(
+        of,
+        gpus_per_node=of.gpus_per_node * slices,
+        gpu_power_w=idle_w / slices + np.minimum(need, 1.0 / slices) * (of.gpu_power_w - idle_w),
+        gpu_fan_w=idle_fan_w / slices + np.minimum(need, 1.0 / slices) * (of.gpu_fan_w - idle_fan_w),
+        idle_gpu_power_w=idle_w / slices,
+        idle_gpu_fan_w=idle_fan_w / slices,
+    )
 
 
 def instance_share(loaded: Loaded, used: Assumptions, part: PoolParts) -> tuple[float, list[str]]:

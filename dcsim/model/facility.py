@@ -102,6 +102,11 @@ MigInstances = Annotated[int, Field(strict=True, ge=1, le=7)]
 MIG_MEANING = (
     "instances into which each GPU is split (MIG), all alike; a job of one GPU gets one, and larger ones go elsewhere"
 )
+TimeSlicesCount = Annotated[int, Field(strict=True, ge=1, le=48)]
+SLICES_MEANING = (
+    "jobs of one GPU that use each GPU in turns, at most; they slow each other once they need more than all of it, see "
+    "workload.gpu_time_frac; larger jobs go elsewhere"
+)
 VM_MEANING = "whether jobs run in virtual machines instead of on the servers themselves, in containers or without"
 
 
@@ -134,6 +139,7 @@ class ServerPool(Stated):
         "the instance's share and that of virtual machines",
     )
     mig_instances: MigInstances = Field(default=1, description=MIG_MEANING)
+    time_slices: TimeSlicesCount = Field(default=1, description=SLICES_MEANING)
     virtual_machines: Annotated[bool, Field(strict=True)] = Field(default=False, description=VM_MEANING)
 
 
@@ -193,6 +199,7 @@ class PoolParts:
     racks: Racks
     fabric: Fabric
     mig_instances: int = 1
+    time_slices: int = 1
     virtual_machines: bool = False
     speed: Mapping[str, float] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
@@ -217,6 +224,7 @@ class Facility(Stated):
         "file, or the name of a fitted one; the nearest fitted one if absent",
     )
     mig_instances: MigInstances = Field(default=1, description=MIG_MEANING)
+    time_slices: TimeSlicesCount = Field(default=1, description=SLICES_MEANING)
     virtual_machines: Annotated[bool, Field(strict=True)] = Field(default=False, description=VM_MEANING)
     racks: Racks
     fabric: Fabric = Fabric()
@@ -254,6 +262,7 @@ class Facility(Stated):
                 self.racks,
                 self.fabric,
                 self.mig_instances,
+                self.time_slices,
                 self.virtual_machines,
             )
         of = self.pools[name]
@@ -265,6 +274,7 @@ class Facility(Stated):
             of.racks or self.racks,
             of.fabric or self.fabric,
             of.mig_instances,
+            of.time_slices,
             of.virtual_machines,
             of.speed,
             frozenset(part for part in ("racks", "fabric") if getattr(of, part) is not None),
@@ -289,6 +299,9 @@ class Facility(Stated):
         idle = [name for name in self.pools if name not in self.pool_names]
         if idle:
             raise ValueError(f"pools: '{idle[0]}' has no phase; state its name as the pool of one, or leave it out")
+        for name in self.pool_names:
+            if self.pool(name).mig_instances > 1 and self.pool(name).time_slices > 1:
+                raise ValueError(f"pool '{name}' has both mig_instances and time_slices; GPUs are split in one way")
         dates = [phase.energised for phase in self.phases]
         if dates != sorted(dates):
             raise ValueError("phases must be listed in the order of their energised dates")

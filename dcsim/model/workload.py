@@ -274,6 +274,11 @@ class Workload(Stated):
         default_factory=dict,
         description="pools that jobs of a workload class may use, the preferred one first; any pool if absent",
     )
+    gpu_time_frac: dict[Name, Annotated[float, Field(strict=True, gt=0, le=1)]] = Field(
+        default_factory=dict,
+        description="share of a GPU's time that a job of a class uses when it has one for itself, where GPUs are used "
+        "in turns; 1 if absent",
+    )
     policy: Name = Field(default="easy", description="scheduling policy; each pool has a queue of its own")
     elastic: dict[Name, Elastic] = Field(
         default_factory=dict,

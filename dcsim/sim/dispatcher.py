@@ -24,6 +24,7 @@ from dcsim.sim.reservations import Reservations
 from dcsim.sim.seen import Policy, fits
 from dcsim.sim.service import Service, Shutdown
 from dcsim.sim.sharing import Sharing
+from dcsim.sim.turns import Turns
 from dcsim.sim.work import Work
 from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Jobs
@@ -50,8 +51,8 @@ class Dispatcher:
         Where the simulation stops. [s]
     reliability : Reliability or None
         What a failure costs a job; needed if :meth:`fail_node` is ever called.
-    sharing : Sharing or None
-        What jobs over several leaves take from each other; None where up-links never bind.
+    sharing : Sharing, Turns or None
+        What jobs over several leaves, or on one node, take from each other; None where nothing that they share binds.
     shutdown : Shutdown or None
         Times of switching nodes off and starting them; at once if None.
     walltime : Walltime or None
@@ -99,7 +100,7 @@ class Dispatcher:
         nodes_per_leaf: int,
         horizon_s: float,
         reliability: Reliability | None = None,
-        sharing: Sharing | None = None,
+        sharing: Sharing | Turns | None = None,
         shutdown: Shutdown | None = None,
         walltime: Walltime | None = None,
         elasticity: Elasticity | None = None,
@@ -130,6 +131,7 @@ class Dispatcher:
         self._policy = policy
         self._reliability = reliability
         self._sharing = sharing
+        self._by_node = sharing is not None and sharing.by_node
         self._walltime = walltime
         self._elasticity = elasticity
         self._gpus_per_node = gpus_per_node
@@ -230,6 +232,7 @@ class Dispatcher:
             node = self.placement.take_share(job, size.share_gpus, mask)
             self.reservations.join(node, job, release_s)
             self._node_of[job] = node
+            gang: Gang = ((node, 1),)
             gpus, span = size.share_gpus, 1
         else:
             nodes = nodes or size.nodes
@@ -258,7 +261,7 @@ class Dispatcher:
         self.recorder.start(now_s, job, span, gpus)
         if self._hung_nodes and self.mask(job) & self._hung_nodes:
             self._work.hang(job, now_s)
-        if span > 1:
+        if span > 1 or self._by_node:
             self._work.share(job, now_s, gang)
 
     def expect_nodes(self, time_s: float, n_nodes: int) -> None:
@@ -462,13 +465,15 @@ class Dispatcher:
             node = self._node_of[job]
             self.placement.return_share(job, node)
             self.reservations.leave(node, job)
+            if self._by_node:
+                self._work.unshare(job, now_s)
         else:
             nodes, gang = size.nodes, self._gang_of.pop(job)
             if job in self.elastic:
                 nodes, _, _ = self.elastic.pop(job)
             self.placement.return_gang(job, gang)
             self.reservations.settle(self.release_s(job), nodes)
-            if len(gang) > 1:
+            if len(gang) > 1 or self._by_node:
                 self._work.unshare(job, now_s)
 
     def close(self) -> None:

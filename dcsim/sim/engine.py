@@ -23,6 +23,7 @@ from dcsim.sim.routing import routed
 from dcsim.sim.seen import Policy
 from dcsim.sim.service import Shutdown
 from dcsim.sim.sharing import Sharing, Uplinks
+from dcsim.sim.turns import TimeSlices, Turns
 from dcsim.workload.jobs import Floats, Ints, Jobs
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Shutdown",
     "SimResult",
     "Tenancy",
+    "TimeSlices",
     "Uplinks",
     "Walltime",
     "simulate",
@@ -249,7 +251,7 @@ def _dispatcher(
         nodes_per_leaf=cluster.nodes_per_leaf,
         horizon_s=horizon_s,
         reliability=pool.reliability,
-        sharing=None if pool.uplinks is None else Sharing(pool.uplinks),
+        sharing=_sharing(pool),
         shutdown=pool.shutdown,
         walltime=walltime,
         elasticity=elasticity,
@@ -261,6 +263,13 @@ def _dispatcher(
     if tenancy is not None:
         dispatcher.notes.update(share=tenancy.share, quota=tenancy.quota_gpus)
     return dispatcher
+
+
+def _sharing(pool: Pool) -> Sharing | Turns | None:
+    """What jobs of a pool take from each other."""
+    if pool.slices is not None:
+        return Turns(pool.slices)
+    return None if pool.uplinks is None else Sharing(pool.uplinks)
 
 
 def _run_foreign(

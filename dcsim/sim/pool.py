@@ -13,6 +13,7 @@ from dcsim.sim.maintenance import Maintenance
 from dcsim.sim.seen import Policy
 from dcsim.sim.service import Shutdown
 from dcsim.sim.sharing import Uplinks
+from dcsim.sim.turns import TimeSlices
 from dcsim.workload.jobs import Floats, Ints, Jobs
 
 
@@ -91,6 +92,8 @@ class Pool:
         As for :func:`dcsim.sim.engine.simulate`; a limit on power only where there is one pool.
     largest_job : int or None
         Most GPUs of a job here, whatever there is; no such limit if None. [GPU]
+    slices : TimeSlices or None
+        GPUs used in turns, of jobs of one GPU; the cluster then counts turns as GPUs, and up-links are not looked at.
     """
 
     cluster: ClusterSpec
@@ -102,6 +105,7 @@ class Pool:
     shutdown: Shutdown | None = None
     power: PowerLimit | None = None
     largest_job: int | None = None
+    slices: TimeSlices | None = None
 
     @property
     def suffix(self) -> str:

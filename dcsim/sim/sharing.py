@@ -54,6 +54,8 @@ class Sharing:
         Capacity of a leaf's up-links, and what of a step waits for them.
     """
 
+    by_node = False
+
     def __init__(self, uplinks: Uplinks) -> None:
         self._uplinks = uplinks
         self._loads: dict[int, dict[int, float]] = {}

@@ -9,6 +9,7 @@ import numpy as np
 from dcsim.sim.failures import Reliability
 from dcsim.sim.placement import Gang
 from dcsim.sim.sharing import Sharing
+from dcsim.sim.turns import Turns
 from dcsim.workload.jobs import Floats, Jobs
 
 
@@ -16,7 +17,7 @@ class Work:
     """Work done and left, of all jobs of a pool; the attempt in progress, of the running ones.
 
     Work is counted as run time at the reference placement. An attempt first reloads the state, then works at the
-    reference speed over its slowdown; a job over several leaves also by what it shares the up-links with.
+    reference speed over its slowdown, and over what those make it slower with whom it shares up-links or GPUs.
 
     Parameters
     ----------
@@ -24,8 +25,8 @@ class Work:
         Jobs in the order of submission.
     reliability : Reliability or None
         Checkpoints and restarts; none of either where it is None.
-    sharing : Sharing or None
-        What jobs over several leaves take from each other; None where up-links never bind.
+    sharing : Sharing, Turns or None
+        What jobs over several leaves, or on one node, take from each other; None where nothing that they share binds.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Work:
         "start_s",
     )
 
-    def __init__(self, jobs: Jobs, reliability: Reliability | None, sharing: Sharing | None) -> None:
+    def __init__(self, jobs: Jobs, reliability: Reliability | None, sharing: Sharing | Turns | None) -> None:
         n_jobs = len(jobs)
         self._reliability = reliability
         self._sharing = sharing
@@ -65,7 +66,7 @@ class Work:
         self._ends: list[tuple[float, int]] = []
         # Since when a running job works no more, because one of its nodes failed and nobody knows yet.
         self._hung_s: dict[int, float] = {}
-        # By job over several leaves: how often slower than alone it is, since when, and what it did before in its
+        # By job that shares: how often slower than alone it is, since when, and what it did before in its
         # present attempt.
         self._shared: dict[int, tuple[float, float, float]] = {}
 
@@ -94,14 +95,14 @@ class Work:
         return -1
 
     def share(self, job: int, now_s: float, gang: Gang) -> None:
-        """Let a job that begins on several leaves take its part of their up-links."""
+        """Let a job that begins take its part of what it shares with others."""
         if self._sharing is not None:
             self._sharing.add(job, gang, self._class_index[job])
             self._shared[job] = (1.0, now_s + self._reload_s[job], 0.0)
             self._move_ends(now_s)
 
     def unshare(self, job: int, now_s: float) -> None:
-        """Let a job on several leaves give it back."""
+        """Let a job give it back."""
         if self._sharing is not None:
             self._sharing.remove(job)
             self._move_ends(now_s)
@@ -187,7 +188,7 @@ class Work:
         return done_s + max(0.0, now_s - since_s) / (self._slowdown[job] * slower)
 
     def _move_ends(self, now_s: float) -> None:
-        """Move the ends of the jobs whose share of the up-links changed."""
+        """Move the ends of the jobs whose share changed."""
         assert self._sharing is not None
         for job, slower in self._sharing.changed().items():
             if job in self._hung_s:
