@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dcsim.build import BuiltPool, Facility
+from dcsim.build import Facility
 from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS, OF_POOLS, POOLS
 from dcsim.errors import CapacityError
 from dcsim.physics.rack_supplies import compute_power_w
+from dcsim.pools import BuiltPool
 from dcsim.sim.engine import PoolResult
 from dcsim.sim.recorder import OFF, QUEUED_AGAIN, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by

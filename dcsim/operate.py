@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from dcsim.build import SWITCHING, BuiltPool, Facility
+from dcsim.build import Facility
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions
 from dcsim.errors import RangeError
 from dcsim.finance.tariff import Tariff, energy_usd_per_kwh
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
+from dcsim.pools import SWITCHING, BuiltPool
 from dcsim.registry import unknown
 from dcsim.sim.engine import (
     ClusterSpec,

@@ -22,8 +22,9 @@ from dcsim.names import check_names
 from dcsim.operate import Prepared, Progress, simulated
 from dcsim.sim.engine import Mode, Reliability
 from dcsim.storage import stored
-from dcsim.workload.demand import demand, job_classes, reliability_rows
+from dcsim.workload.demand import demand, job_classes
 from dcsim.workload.model_runs import machine_of, modelled_runs
+from dcsim.workload.reliability import reliability_rows
 
 
 def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:

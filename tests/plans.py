@@ -25,6 +25,17 @@ def small(*sets, base="baseline-10mw-h100"):
     return load(base, (*SMALL, *sets))
 
 
+def jobs_of(*rows, columns=("submit_s", "run_s", "limit_s", "gpus"), class_names=("training",), **others):
+    """Jobs from rows of some columns, numbered from 1; limits are run times, GPUs one, classes the first if absent."""
+    given = {name: np.array(column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)}
+    n = len(rows)
+    whole = {"gpus": np.ones(n, dtype=np.int64), "class_index": np.zeros(n, dtype=np.int64)}
+    times = {name: column.astype(float) for name, column in given.items() if name not in whole}
+    whole |= {name: column.astype(np.int64) for name, column in given.items() if name in whole}
+    times.setdefault("limit_s", times["run_s"])
+    return Jobs(job_id=np.arange(1, n + 1), **times, **whole, class_names=class_names, **others)
+
+
 def saturated_mix(n_jobs, gpus, load, seed, n_sizes=11):
     """Lognormal run times, 1 to 2^10 GPUs, many of one GPU; limits in whole quarters of an hour, so often equal."""
     rng = np.random.default_rng(seed)

@@ -1,9 +1,11 @@
 """Nodes kept for a date, and how many jobs in line have a time: the policy conservative."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from plans import jobs_of as rows_of
 from plans import saturated_mix, small
 
 from dcsim import pipeline
@@ -13,15 +15,7 @@ from dcsim.sim.engine import ClusterSpec, simulate
 from dcsim.workload.jobs import Jobs
 
 ONE_SPEED = np.ones((1, 2))
-
-
-def jobs_of(*rows):
-    """Jobs from (known_s, submit_s, run_s, limit_s, gpus)."""
-    known_s, submit_s, run_s, limit_s, gpus = (np.array(column) for column in zip(*rows, strict=True))
-    as_floats = submit_s.astype(float), run_s.astype(float), limit_s.astype(float)
-    n = len(rows)
-    ids, zero = np.arange(1, n + 1), np.zeros(n, dtype=np.int64)
-    return Jobs(ids, *as_floats, gpus, zero, ("training",), known_s=known_s.astype(float))
+jobs_of = partial(rows_of, columns=("known_s", "submit_s", "run_s", "limit_s", "gpus"))
 
 
 def run(jobs, n_nodes=2, **others):

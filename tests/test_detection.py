@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 import simpy
-from plans import saturated_mix, small
+from plans import jobs_of, saturated_mix, small
 
 from dcsim import pipeline, runs
 from dcsim.errors import RangeError
@@ -17,17 +17,8 @@ from dcsim.sim.engine import ClusterSpec, Reliability, simulate
 from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import Counters, result
-from dcsim.workload.jobs import Jobs
 
 ONE_SPEED = np.ones((1, 2))
-
-
-def jobs_of(*rows):
-    """Jobs from (submit_s, run_s, limit_s, gpus)."""
-    submit_s, run_s, limit_s, gpus = (np.array(column) for column in zip(*rows, strict=True))
-    as_floats = submit_s.astype(float), run_s.astype(float), limit_s.astype(float)
-    n = len(rows)
-    return Jobs(np.arange(1, n + 1), *as_floats, gpus, np.zeros(n, dtype=np.int64), ("training",))
 
 
 def reliability(detection_s=0.0, interval_s=300.0, restart_s=50.0, rate=0.0):

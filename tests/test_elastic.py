@@ -1,26 +1,22 @@
 """Elastic jobs: they shrink so that others start, grow while nobody waits, and never make or lose work."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from plans import jobs_of as rows_of
 from plans import saturated_mix, small
 
 from dcsim import pipeline, runs
 from dcsim.errors import InputError, RangeError
 from dcsim.sim.engine import ClusterSpec, Elasticity, Reliability, simulate
 from dcsim.sim.recorder import RESIZED
-from dcsim.workload.jobs import Jobs
 
 ONE_SPEED = np.ones((2, 2))
 ELASTIC, RIGID = range(2)
-
-
-def jobs_of(*rows):
-    """Jobs from (submit_s, run_s, limit_s, gpus, class)."""
-    submit_s, run_s, limit_s, gpus, class_index = (np.array(column) for column in zip(*rows, strict=True))
-    as_floats = submit_s.astype(float), run_s.astype(float), limit_s.astype(float)
-    return Jobs(np.arange(1, len(rows) + 1), *as_floats, gpus, class_index, ("elastic", "rigid"))
+COLUMNS = ("submit_s", "run_s", "limit_s", "gpus", "class_index")
+jobs_of = partial(rows_of, columns=COLUMNS, class_names=("elastic", "rigid"))
 
 
 def elasticity(least=0.5, most=1.0, efficiency=1.0):

@@ -41,6 +41,7 @@ STEP = {
     "climate": "build",
     "services": "build",
     "phases": "build",
+    "pools": "build",
     "headroom": "kpi",
     "storage": "build",
     "names": "pipeline",

@@ -1,26 +1,22 @@
 """Pools of unlike nodes on one clock: each as it would be alone, and jobs that may use several."""
 
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
+from plans import jobs_of as rows_of
 from plans import saturated_mix
 
 from dcsim.errors import CapacityError, RangeError
 from dcsim.sim.engine import ClusterSpec, Pool, PowerLimit, Reliability, SimResult, simulate, simulate_pools
 from dcsim.sim.recorder import STATUSES
-from dcsim.workload.jobs import Jobs
 
 ARRAYS = [field.name for field in fields(SimResult) if field.name.endswith("_s") or field.name in ("span", "status")]
 ONE_SPEED = np.ones((2, 2))
 CLASSES = ("training", "inference")
-
-
-def jobs_of(*rows, parents=None):
-    """Jobs from (submit_s, run_s, limit_s, gpus, class_index)."""
-    submit_s, run_s, limit_s, gpus, class_index = (np.array(column) for column in zip(*rows, strict=True))
-    as_floats = submit_s.astype(float), run_s.astype(float), limit_s.astype(float)
-    return Jobs(np.arange(1, len(rows) + 1), *as_floats, gpus, class_index, CLASSES, parents=parents)
+COLUMNS = ("submit_s", "run_s", "limit_s", "gpus", "class_index")
+jobs_of = partial(rows_of, columns=COLUMNS, class_names=CLASSES)
 
 
 def pool(n_nodes, per_node=8, name="", at_s=0.0, **others):

@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 import simpy
+from plans import jobs_of
 from scipy import stats
 
 from dcsim.errors import RangeError
@@ -18,21 +19,12 @@ from dcsim.sim.placement import Placement
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import COMPLETED, FAILED, Counters, SimResult, result
 from dcsim.units import SECONDS_PER_DAY
-from dcsim.workload.jobs import Jobs
 
 GPUS_PER_NODE, NODES_PER_LEAF = 8, 4
 ONE_SPEED = np.ones((1, 2))
 ARRAYS = [
     field.name for field in fields(SimResult) if field.name not in ("jobs", "horizon_s", "gpus_per_node", "counters")
 ]
-
-
-def jobs_of(*rows):
-    """Jobs from (submit_s, run_s, limit_s, gpus)."""
-    submit_s, run_s, limit_s, gpus = (np.array(column) for column in zip(*rows, strict=True))
-    n = len(rows)
-    as_floats = submit_s.astype(float), run_s.astype(float), limit_s.astype(float)
-    return Jobs(np.arange(1, n + 1), *as_floats, gpus, np.zeros(n, dtype=np.int64), ("training",))
 
 
 def reliability_of(failures_per_node_day=0.0, repair_mean_s=1e5, interval_s=300.0, write_s=0.0, restart_s=50.0):

@@ -1,28 +1,20 @@
 """Jobs that share the up-links of leaves: worked by hand, and the law that a limit that never binds changes nothing."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+from plans import jobs_of
 
 from dcsim.errors import RangeError
 from dcsim.sim.engine import ClusterSpec, Reliability, Uplinks, simulate
-from dcsim.workload.jobs import Jobs
 
 # 8 leaves of 4 nodes of 1 GPU.
 CLUSTER = ClusterSpec(1, 4, 4, ((0.0, 32),))
 RATES = np.ones((1, 9))
 
 
-def jobs(*rows):
-    submit_s, run_s, gpus = (np.array(column) for column in zip(*rows, strict=True))
-    return Jobs(
-        np.arange(len(rows)),
-        submit_s.astype(float),
-        run_s.astype(float),
-        run_s.astype(float),
-        gpus.astype(np.int64),
-        np.zeros(len(rows), dtype=np.int64),
-        ("training",),
-    )
+jobs = partial(jobs_of, columns=("submit_s", "run_s", "gpus"))
 
 
 def run(of, nodes, wait=0.4, cluster=CLUSTER, **options):

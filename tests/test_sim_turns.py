@@ -1,25 +1,19 @@
 """GPUs used in turns: jobs slow each other once they need more than there is, and no work is made or lost."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from plans import jobs_of as rows_of
 from plans import saturated_mix, small
 
 from dcsim import pipeline, runs
 from dcsim.errors import InputError, RangeError
 from dcsim.sim.engine import ClusterSpec, Pool, Reliability, TimeSlices, simulate_pools
-from dcsim.workload.jobs import Jobs
 
 ONE_SPEED = np.ones((1, 2))
-
-
-def jobs_of(*rows):
-    """Jobs of one GPU from (submit_s, run_s)."""
-    submit_s, run_s = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
-    n = len(rows)
-    one = np.ones(n, dtype=np.int64)
-    return Jobs(np.arange(1, n + 1), submit_s, run_s, run_s * 10, one, one * 0, ("small",))
+jobs_of = partial(rows_of, columns=("submit_s", "run_s"))
 
 
 def run(jobs, slices=4, need=1.0, overhead=0.0, gpus=1, nodes=1, horizon_s=1e9, **others):

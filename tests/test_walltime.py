@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import small
+from plans import jobs_of, small
 
 from dcsim import pipeline, runs
 from dcsim.errors import InputError, RangeError
@@ -14,18 +14,10 @@ from dcsim.sim.engine import ClusterSpec, Reliability, Walltime, simulate
 from dcsim.sim.limits import AT_LIMIT
 from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import LIMITED, STATUSES
-from dcsim.workload.jobs import Jobs
 
 ONE_RATE = np.ones((1, 3))
 # A checkpoint of 10 s every 100 s; 30 s until a stopped job works again. No node ever fails.
 SAVES = Reliability(0.0, 3600.0, np.array([100.0]), np.array([10.0]), np.array([30.0]))
-
-
-def jobs(*rows):
-    """Rows of (submission, run time, limit, GPUs)."""
-    submit_s, run_s, limit_s, gpus = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
-    index = np.zeros(len(rows), dtype=np.int64)
-    return Jobs(index + np.arange(1, len(rows) + 1), submit_s, run_s, limit_s, gpus.astype(int), index, ("training",))
 
 
 def limited(of, max_s, at_limit="requeue", *, nodes=1, reliability=SAVES, horizon_s=1e6, **more):
@@ -40,7 +32,7 @@ def status(result):
 
 def test_a_job_queues_again_from_its_last_checkpoint():
     # 250 s hold two checkpoints, 200 s of work. After 30 s of reload 220 s hold two more, then 100 s are left.
-    result = limited(jobs((0, 500, 600, 1)), 250)
+    result = limited(jobs_of((0, 500, 600, 1)), 250)
     assert result.segment_start_s.tolist() == [0, 250, 500]
     assert result.segment_end_s.tolist() == [250, 500, 630]
     assert result.segment_reason.tolist()[:2] == [LIMITED, LIMITED]
@@ -51,12 +43,12 @@ def test_a_job_queues_again_from_its_last_checkpoint():
 
 def test_a_job_that_writes_a_checkpoint_loses_only_the_write():
     # 240 of 250 s are saved, then 210 of 250 s, then 50 s are left behind a reload of 30 s.
-    result = limited(jobs((0, 500, 600, 1)), 250, "checkpoint")
+    result = limited(jobs_of((0, 500, 600, 1)), 250, "checkpoint")
     assert result.segment_end_s.tolist() == [250, 500, 580]
 
 
 def test_a_job_that_is_over_leaves_nothing():
-    result = limited(jobs((0, 500, 600, 1), (0, 100, 200, 1)), 250, "stop")
+    result = limited(jobs_of((0, 500, 600, 1), (0, 100, 200, 1)), 250, "stop")
     assert status(result) == ["timed out", "completed"]
     assert result.useful_s[0] == 0.0
     assert result.held_s.tolist() == [250.0, 100.0]
@@ -65,11 +57,11 @@ def test_a_job_that_is_over_leaves_nothing():
 
 
 def test_a_job_that_saves_nothing_in_its_limit_is_over():
-    result = limited(jobs((0, 500, 600, 1)), 99)
+    result = limited(jobs_of((0, 500, 600, 1)), 99)
     assert status(result) == ["timed out"]
     assert len(result.segment_job) == 1
     # The reload of 30 s leaves 99 of 129 s, too few for a checkpoint: over at the second limit, with 100 s saved.
-    result = limited(jobs((0, 500, 600, 1)), 129)
+    result = limited(jobs_of((0, 500, 600, 1)), 129)
     assert result.segment_end_s.tolist() == [129.0, 258.0]
     assert result.useful_s[0] == pytest.approx(100.0 / 1.1)
 
@@ -77,7 +69,7 @@ def test_a_job_that_saves_nothing_in_its_limit_is_over():
 def test_the_users_limit_counts_where_it_is_shorter():
     # Four nodes of two leaves at half speed: 200 s instead of 100, and the user allows 150.
     cluster = ClusterSpec(1, 2, 2, ((0.0, 4),))
-    of = jobs((0, 1000, 1000, 1), (0, 1000, 1000, 1), (0, 100, 150, 2))
+    of = jobs_of((0, 1000, 1000, 1), (0, 1000, 1000, 1), (0, 100, 150, 2))
     # Two jobs on the first leaf would leave the second whole: one on each makes the third span both.
     rate = np.array([[1.0, 1.0, 0.5]])
     spread = replace(cluster, placement="spread")
@@ -91,11 +83,11 @@ def test_the_users_limit_counts_where_it_is_shorter():
 
 
 def test_a_job_that_ends_at_its_limit_is_done():
-    assert status(limited(jobs((0.1, 250, 250, 1)), 250, "stop")) == ["completed"]
+    assert status(limited(jobs_of((0.1, 250, 250, 1)), 250, "stop")) == ["completed"]
 
 
 def test_what_comes_after_a_job_that_is_over_never_runs():
-    of = replace(jobs((0, 500, 600, 1), (0, 10, 10, 1)), parents={1: (0,)})
+    of = replace(jobs_of((0, 500, 600, 1), (0, 10, 10, 1)), parents={1: (0,)})
     assert status(limited(of, 250, "stop")) == ["timed out", "queued"]
     assert status(limited(of, 250)) == ["completed", "completed"]
 
@@ -106,7 +98,7 @@ def test_under_every_policy_each_attempt_keeps_its_limit_and_nobody_is_forgotten
     rng = np.random.default_rng(7)
     n = 60
     run_s = rng.integers(50, 900, n)
-    of = jobs(*zip(np.sort(rng.integers(0, 3000, n)), run_s, run_s * 2, rng.integers(1, 5, n), strict=True))
+    of = jobs_of(*zip(np.sort(rng.integers(0, 3000, n)), run_s, run_s * 2, rng.integers(1, 5, n), strict=True))
     result = limited(of, 400, at_limit, nodes=6, policy=policy)
     assert (result.segment_end_s - result.segment_start_s).max() <= 400.0 + 1e-6
     long = run_s > 400
@@ -135,7 +127,7 @@ def test_attempts_follow_the_arithmetic_of_checkpoints(run_s, max_s, at_limit):
         if saved_s <= 0:
             break
         left_s, reload_s = left_s - min(saved_s, left_s), 30.0
-    result = limited(jobs((0, run_s, 10 * run_s + 100, 1)), max_s, at_limit)
+    result = limited(jobs_of((0, run_s, 10 * run_s + 100, 1)), max_s, at_limit)
     np.testing.assert_allclose(result.segment_end_s, ends)
 
 
@@ -172,13 +164,13 @@ def test_limits_that_make_no_sense_are_refused(stated, fault, tmp_path):
 
 def test_the_simulator_refuses_limits_that_make_no_sense():
     with pytest.raises(RangeError, match="not above 0"):
-        limited(jobs((0, 1, 1, 1)), 0)
+        limited(jobs_of((0, 1, 1, 1)), 0)
     with pytest.raises(RangeError, match="give one of"):
-        limited(jobs((0, 1, 1, 1)), 1, "kill")
+        limited(jobs_of((0, 1, 1, 1)), 1, "kill")
     with pytest.raises(RangeError, match="one value a class"):
         simulate(
             ClusterSpec(1, 1, 1, ((0.0, 1),)),
-            jobs((0, 1, 1, 1)),
+            jobs_of((0, 1, 1, 1)),
             ONE_RATE,
             horizon_s=10.0,
             seed=0,

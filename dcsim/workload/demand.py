@@ -14,19 +14,16 @@ from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.model.workload import Demanded, Synthetic, Trace
-from dcsim.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from dcsim.units import SECONDS_PER_DAY
 from dcsim.workload.campaigns import with_campaigns
 from dcsim.workload.jobs import Floats, Jobs, Room, booked, together, useful, widest
-from dcsim.workload.model_runs import SPANS, Modelled, protection
+from dcsim.workload.model_runs import SPANS, Modelled
 from dcsim.workload.paths import Filling, at_month_ends, cumulative_gpu_s, filling, gpus_by_month, month_starts
 from dcsim.workload.synthetic import ClassMix, OfClass, drawn, synthetic
 from dcsim.workload.traces.formats import source
 from dcsim.workload.traces.replay import replayed
 
 MAX_LISTED = 20
-COMPONENT = "component:"
-"""Start of the catalog's parameters that are rates of component classes."""
-DAYS_PER_YEAR = 365.0
 # The user's estimate of a model run over its time without failures. Assumption.
 RUN_LIMIT_FACTOR = 1.25
 ARRIVALS = "arrivals"  # key of the hour-of-day profile among the workload classes
@@ -101,71 +98,6 @@ def _rooms_of(loaded: Loaded, rooms: Sequence[Room], name: str) -> list[Room]:
 def _largest(loaded: Loaded, rooms: Sequence[Room], name: str) -> int:
     """GPUs of the largest cluster that the jobs of a class may ever use. [GPU]"""
     return max(gpus for _, gpus in widest(_rooms_of(loaded, rooms, name)))
-
-
-def reliability_rows(
-    loaded: Loaded, used: Assumptions, runs: tuple[Modelled, ...], rooms: Sequence[Room]
-) -> dict[str, Any] | None:
-    """Failures, repair and checkpoints as the simulator takes them; None where the scenario rules failures out.
-
-    Classes of jobs take their checkpoints from the catalog; model runs write as often as Young's interval says.
-    """
-    stated = loaded.scenario.workload.reliability
-    if stated is None:
-        return None
-
-    def rate(parameter: str, value: float | None, unit: str) -> float:
-        if value is None:
-            return used.use("node failures", "reliability", stated.source, parameter)
-        return used.state("node failures", "reliability", stated.source, parameter, value, unit)
-
-    per_node_day = rate("failures_per_node_day", stated.failures_per_node_day, "1/day")
-    node_gpus = {room.pool: room.node_gpus for room in rooms}
-    runs_protected = [protection(run, stated.source, per_node_day, node_gpus[run.pool], used) for run in runs]
-
-    def by_class(parameter: str) -> Any:
-        of_jobs = [used.use(f"{name} jobs", "workload_classes", name, parameter) for name in job_classes(loaded)]
-        return np.array([*of_jobs, *(run[parameter] for run in runs_protected)], dtype=float)
-
-    extra: dict[str, Any] = {}
-    if stated.lemons:
-        extra["lemon_shape"] = used.use("lemon nodes", "reliability", stated.source, "lemon_shape")
-    modes = [
-        (f"{scope} event", per_year / DAYS_PER_YEAR, stated.event_repair_h * SECONDS_PER_HOUR, scope)
-        for scope, per_year in (("rack", stated.rack_events_per_year), ("leaf", stated.leaf_events_per_year))
-        if per_year > 0
-    ]
-    repair_s = rate("repair_mean_h", stated.repair_mean_h, "h") * SECONDS_PER_HOUR
-    if stated.by_component:
-        parts = [name for name in used.catalog.part("reliability", stated.source) if name.startswith(COMPONENT)]
-        if not parts:
-            place: Place = ("workload", "reliability", "by_component")
-            raise loaded.fault(
-                place, f"'{stated.source}' has no rates by component; name another source or leave it out"
-            )
-        known = {
-            name.removeprefix(COMPONENT): used.use("node failures", "reliability", stated.source, name)
-            for name in parts
-            if name != f"{COMPONENT}maintenance"
-        }
-        # A rate that is stated is shared out as the catalog's components are.
-        scale = per_node_day / sum(known.values()) if stated.failures_per_node_day is not None else 1.0
-        modes += [(name, one * scale, repair_s, "node") for name, one in known.items()]
-    elif modes:
-        modes.append(("node", per_node_day, repair_s, "node"))
-    return {
-        **extra,
-        "modes": modes,
-        "crews": stated.repair_crews,
-        "spare_frac": stated.spare_frac,
-        "detection_s": stated.detection_s,
-        "interruptions_per_job_h": stated.interruptions_per_job_h,
-        "failures_per_node_day": per_node_day,
-        "repair_mean_s": repair_s,
-        "checkpoint_interval_s": by_class("checkpoint_interval_s"),
-        "checkpoint_write_s": by_class("checkpoint_write_s"),
-        "restart_s": by_class("restart_s"),
-    }
 
 
 def demand(
