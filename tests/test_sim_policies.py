@@ -359,3 +359,24 @@ def test_a_plan_under_a_limit_peaks_lower(tmp_path):
         small("workload.power_limit_mw=1.0")
     with pytest.raises(InputError, match="more than the limit"):
         pipeline.run(small("workload.policy=power_aware", "workload.power_limit_mw=0.001"), tmp_path)
+
+
+def test_a_share_of_a_node_spares_the_node_of_the_first_in_line():
+    # One node of four GPUs. A small job runs for 100 s; the next needs the whole node, at 100 s. A small job of 500 s
+    # that fits beside the first would hold the node, so it waits; one of 50 s does not.
+    def starts(policy):
+        of = jobs((0, 100, 100, 1), (1, 100, 100, 4), (2, 500, 500, 1), (3, 50, 50, 1))
+        cluster = ClusterSpec(4, 4, 4, ((0.0, 1),))
+        return simulate(cluster, of, np.ones((1, 2)), policy=policy, horizon_s=np.inf, seed=0).first_start_s.tolist()
+
+    assert starts("easy_nodes") == [0.0, 100.0, 200.0, 3.0]
+    assert starts("conservative") == [0.0, 100.0, 200.0, 3.0]
+
+
+def test_a_shared_node_is_free_when_all_on_it_have_ended():
+    # Two nodes. Two small jobs share one until 100 and 300 s, a whole job has the other until 200 s. The first in line
+    # needs both nodes: at 300 s. A whole job of 90 s fits in between, one of 150 s does not.
+    of = jobs((0, 100, 100, 1), (0, 300, 300, 1), (0, 200, 200, 4), (1, 50, 50, 8), (2, 90, 90, 4), (3, 150, 150, 4))
+    cluster = ClusterSpec(4, 4, 4, ((0.0, 2),))
+    found = simulate(cluster, of, np.ones((1, 2)), policy="easy_nodes", horizon_s=np.inf, seed=0)
+    assert found.first_start_s.tolist() == [0.0, 0.0, 0.0, 300.0, 200.0, 350.0]

@@ -1,6 +1,7 @@
 """Policies that plan ahead: a time for every job in line, or the very nodes that the first in line will get."""
 
 from bisect import bisect_right, insort
+from collections import Counter
 from math import inf
 
 from dcsim.sim.placement import lowest_bits
@@ -231,7 +232,8 @@ def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> N
     """EASY with the identity of nodes: whoever outlasts the shadow time spares those that the first in line will get.
 
     Jobs get the free nodes of the lowest numbers; the first in line will get the lowest of those free at its shadow
-    time. A job smaller than a node starts where it fits a node, and its node counts as in use.
+    time. A job smaller than a node joins a node in use where it fits one, and its node is free when all on it have
+    ended.
 
     References
     ----------
@@ -241,10 +243,14 @@ def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> N
     # By the end that its limit gives each job that was started here; those that ended are dropped when they are met.
     releases: list[tuple[float, int]] = cluster.notes.setdefault("releases", [])
 
-    def begin(job: int, free: int) -> None:
+    def begin(job: int, free: int, spared: int = 0) -> bool:
         size = queue.size_of[job]
-        cluster.start(job, now_s, 0 if size.share_gpus else lowest_bits(free, size.nodes))
+        on = placement.shared_with(size.share_gpus, ~spared) if size.share_gpus else 0
+        if not on and free.bit_count() < size.nodes:
+            return False
+        cluster.start(job, now_s, on or lowest_bits(free, size.nodes))
         insort(releases, (cluster.release_s(job), job))
+        return True
 
     head = queue.head()
     while head >= 0 and fits(placement, queue.size_of[head]):
@@ -255,13 +261,19 @@ def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> N
         return
     need, shadow_s, at_shadow = queue.size_of[head].nodes, inf, free
     ended = []
+    done_on: Counter[int] = Counter()
     for index, (release_s, job) in enumerate(releases):
         if job not in cluster.running or cluster.release_s(job) != release_s:
             ended.append(index)
             continue
         if release_s > shadow_s + ROUNDING_S:
             break
-        at_shadow |= cluster.mask(job)
+        mask = cluster.mask(job)
+        if queue.size_of[job].share_gpus:
+            done_on[mask] += 1
+            if done_on[mask] < len(placement.jobs_on(mask.bit_length() - 1)):
+                continue
+        at_shadow |= mask
         if at_shadow.bit_count() >= need and shadow_s == inf:
             shadow_s = max(release_s, now_s)
     for index in reversed(ended):
@@ -271,12 +283,9 @@ def easy_nodes(cluster: Cluster, now_s: float, newcomers: list[int] | None) -> N
     for job in sorted(queue.members):
         if job == head or not fits(placement, queue.size_of[job]):
             continue
-        size = queue.size_of[job]
-        allowed = free if queue.limit_s[job] <= window_s else free & ~reserved
-        shares = size.share_gpus and placement.share_levels >> size.share_gpus
-        if not shares and size.nodes > allowed.bit_count():
+        spared = 0 if queue.limit_s[job] <= window_s else reserved
+        if not begin(job, free & ~spared, spared):
             continue
-        begin(job, allowed)
         free = placement.free_mask
         if not (free or placement.share_levels):
             return
