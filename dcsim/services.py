@@ -233,24 +233,37 @@ def built_services(
             runs,
             {name: one[0] / one[1] for name, one in step_s.items()},
         )
-        share, shares = instance_share(loaded, used, part)
-        speed, notes = np.full(len(class_names) + len(runs), share), list(shares)
-        for index, name in enumerate(class_names):
-            if name in part.speed:
-                speed[index], why = part.speed[name], "stated"
-            elif name in step_s:
-                speed[index] *= first_s[name][0] / step_s[name][0]
-                why = f"step times of {workload.class_models[name]}"
-            else:
-                why = f"assumed; state facility.pools.{part.name}.speed or workload.class_models"
-            if part is not parts[0] and part.name in allowed_pools(loaded, name):
-                of = f"{speed[index]:.3g} times as fast on {part.name} as on {parts[0].name}"
-                notes.append(f"{name} jobs are {of}: {why}")
+        share, notes = instance_share(loaded, used, part)
+        faster = {name: first_s[name][0] / one[0] for name, one in step_s.items()}
+        speed, whys = _class_speeds(part, class_names, share, faster, workload.class_models)
+        notes += [
+            f"{name} jobs are {one:.3g} times as fast on {part.name} as on whole GPUs of {parts[0].name}: {why}"
+            for name, one, why in zip(class_names, speed.tolist(), whys, strict=True)
+            if part is not parts[0] and part.name in allowed_pools(loaded, name)
+        ]
+        speed = np.append(speed, np.full(len(runs), share))
         need = np.array([workload.gpu_time_frac.get(name, 1.0) for name in class_names] + [1.0] * len(runs))
         if part.time_slices > 1:
             served = _in_turns(served, part.time_slices, need)
         found.append(PoolServices(served, speed, need, tuple(notes)))
     return found
+
+
+def _class_speeds(
+    part: PoolParts, class_names: tuple[str, ...], share: float, faster: Mapping[str, float], models: Mapping[str, str]
+) -> tuple[Floats, list[str]]:
+    """Speed of each class on a pool over that of its stated run times [1], and where it is from."""
+    speed, whys = np.full(len(class_names), share), []
+    for index, name in enumerate(class_names):
+        if name in part.speed:
+            speed[index] = part.speed[name]
+            whys.append("stated")
+        elif name in faster:
+            speed[index] *= faster[name]
+            whys.append(f"step times of {models[name]}")
+        else:
+            whys.append(f"assumed; state facility.pools.{part.name}.speed or workload.class_models")
+    return speed, whys
 
 
 def _in_turns(of: Services, slices: int, need_frac: Floats) -> Services:

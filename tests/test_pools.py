@@ -244,6 +244,16 @@ def test_an_instance_has_its_share_of_the_multiprocessors():
     assert speed("facility.pools.small.virtual_machines=true") == pytest.approx(0.98 * 0.1212)
 
 
+def test_a_class_that_is_cut_to_one_gpu_is_named():
+    bound = "workload.pools={training: [main], fine_tuning: [main], inference: [small]}"
+    ready = pipeline.prepare(small(*MIG[:2], bound))
+    inference = ready.demand.jobs.class_index == ready.demand.jobs.class_names.index("inference")
+    assert (ready.demand.jobs.gpus[inference] == 1).all()
+    (note,) = (note for note in ready.demand.notes if "drawn with one GPU each" in note)
+    assert note.startswith("inference jobs")
+    assert not any("drawn with one GPU" in note for note in pipeline.prepare(small(*MIG)).demand.notes)
+
+
 def test_seven_instances_busy_draw_what_the_server_draws():
     ready = pipeline.prepare(small(*MIG))
     main, split_ = (pool.services for pool in ready.facility.pools)

@@ -134,6 +134,7 @@ def demand(
         found = _demanded(loaded, stated, rooms, horizon_s, used)
     else:
         found = _replay(loaded, stated, rooms, horizon_s)
+    found = replace(found, notes=(*found.notes, *_cut_notes(loaded, rooms)))
     found = _with_runs(found, loaded, runs, rooms, horizon_s)
     campaigns = loaded.scenario.workload.campaigns
     if not campaigns:
@@ -220,6 +221,18 @@ def _draw(
         horizon_s=horizon_s,
         seed=loaded.scenario.plan.seed,
     )
+
+
+def _cut_notes(loaded: Loaded, rooms: Sequence[Room]) -> list[str]:
+    """Classes whose draws are all of one GPU, because every pool that they may use splits its GPUs."""
+    stated = loaded.scenario.workload.jobs
+    if isinstance(stated, Trace):
+        return []
+    return [
+        f"{name} jobs are drawn with one GPU each: every pool that they may use splits its GPUs"
+        for name in stated.class_names
+        if all(room.instances > 1 for room in _rooms_of(loaded, rooms, name))
+    ]
 
 
 def _mean_speed(rooms: Sequence[Room], name: str, horizon_s: float) -> float:
