@@ -102,6 +102,7 @@ def test_replicas_lie_whole_in_every_kind():
         ({}, ["a100-sxm-80gb"], "is not GPU=N"),
         ({}, ["a100-sxm-80gb=0"], "is not GPU=N"),
         ({}, ["h100-sxm-80gb=8"], "names no other kind"),
+        ({"gpus": 8, "global_batch": 200_000}, ["a100-sxm-80gb=8"], "lower the batch"),
         ({"model": "llama3.1-405b", "gpus": 8}, ["a100-sxm-80gb=8"], "no plan fits the memory of every kind"),
     ],
 )

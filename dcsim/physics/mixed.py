@@ -83,7 +83,8 @@ def mixed_step(model: Transformer, plan: Plan, kinds: Sequence[Kind], split: str
     Raises
     ------
     RangeError
-        If a kind holds no whole number of replicas, or the split is not known.
+        If a kind holds no whole number of replicas, the split is not known, or a replica would have more micro-batches
+        than are looked at.
 
     Notes
     -----
@@ -120,6 +121,9 @@ def mixed_step(model: Transformer, plan: Plan, kinds: Sequence[Kind], split: str
             for time, count in zip(times, counts, strict=True)
         ]
 
+    if sum(n * count[-1] for n, count in zip(replicas, counts, strict=True)) < total:
+        each = f"{MOST_MICRO_BATCHES:,} for each of {sum(replicas):,.0f} replicas"
+        raise RangeError(f"{total:,.0f} micro-batches are more than {each}; lower the batch")
     limits = np.unique(np.concatenate(times))
     limits = limits[limits >= max(time[0] for time in times)]
     low, high = 0, len(limits) - 1
