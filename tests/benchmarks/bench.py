@@ -135,9 +135,9 @@ def surf() -> None:
 def accounting() -> None:
     """Ten years at 5 minutes: 1.05 million rows."""
     ready = pipeline.prepare(small("plan.years=10", "report.interval_s=300"))
-    result = simulated(ready)
-    used, table = cpu_s(lambda: account(ready.facility, result))
-    show(f"account, {len(table):,} rows, {len(result.segment_job):,} attempts of jobs", used, "s", 2.0)
+    (pool,) = results = simulated(ready)
+    used, (table, _) = cpu_s(lambda: account(ready.facility, results))
+    show(f"account, {len(table):,} rows, {len(pool.result.segment_job):,} attempts of jobs", used, "s", 2.0)
 
 
 def psychrometrics() -> None:
