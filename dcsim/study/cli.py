@@ -266,7 +266,10 @@ def training(as_json: bool, beside: tuple[str, ...], split: str, **given: Any) -
             ask = {**given, "beside": beside, "split": split}
             click.echo(json.dumps({"ask": ask, **both.record()}, indent=1, allow_nan=False))
         else:
-            _echo_mixed(both)
+            click.echo("plan  " + ", ".join(f"{name} {value:g}" for name, value in both.plan.items()))
+            _echo_figures(both.figures)
+            click.echo("\n" + "\n".join(estimate_mixed.lines(both)))
+            _echo_notes(both.notes)
         return
     answer = estimate_training.training(estimate_training.Ask(**given))
     if as_json:
@@ -290,20 +293,6 @@ def training(as_json: bool, beside: tuple[str, ...], split: str, **given: Any) -
     if answer.meets_deadline is False:
         click.echo(f"misses the deadline of {given['deadline_days']:g} days", err=True)
         raise SystemExit(1)
-
-
-def _echo_mixed(answer: estimate_mixed.MixedAnswer) -> None:
-    click.echo("plan  " + ", ".join(f"{name} {value:g}" for name, value in answer.plan.items()))
-    _echo_figures(answer.figures)
-    head = f"{'GPU':24}{'GPUs':>8}{'replicas':>10}{'micro-batches':>15}{'waits':>8}{'power kW':>11}{'step alone s':>14}"
-    click.echo(f"\n{head}")
-    for one in answer.kinds:
-        alone = "-" if one["alone_step_s"] is None else number(one["alone_step_s"])
-        click.echo(
-            f"{one['gpu']:24}{one['gpus']:>8,}{one['replicas']:>10g}{one['micro_batches']:>15}"
-            f"{one['waiting_frac']:>8.1%}{number(one['power_kw']):>11}{alone:>14}"
-        )
-    _echo_notes(answer.notes)
 
 
 @estimate.command()
@@ -394,33 +383,5 @@ def plant(
                 f"{record['hours']['free']:>8}  {record['design']} at {record['site']}"
             )
     else:
-        for line in _plant_lines(records[0]):
+        for line in plants.lines(records[0]):
             click.echo(line)
-
-
-def _plant_lines(record: dict[str, Any]) -> list[str]:
-    """One design at one site: the answer, where the power goes, month by month."""
-    spread = record.get("between_years", {})
-
-    def between(name: str) -> str:
-        return f"  ({spread[name][0]:.3f} to {spread[name][1]:.3f}, eight years in ten)" if name in spread else ""
-
-    hours = ", ".join(f"{name} {count}" for name, count in record["hours"].items())
-    shares = sorted(record["shares"].items(), key=lambda item: -item[1])
-    lines = [
-        f"{record['design']} at {record['site']}, IT load {record['it_load_frac']:.0%}",
-        f"PUE              {record['pue']:.3f}{between('pue')}; {record['pue_design_hour']:.3f} in the design hour",
-        f"WUE              {record['wue_l_per_kwh']:.2f} L/kWh{between('wue_l_per_kwh')}",
-        f"hours            {hours}",
-        f"least margin     {record['worst_margin_frac']:.1%} of the plant's capacity, without redundant units",
-        "over IT power    " + ", ".join(f"{name} {100 * share:.2f} %" for name, share in shares if share > 5e-5),
-    ]
-    if record["ere"] < record["pue"] - 1e-9:
-        lines.append(f"ERE              {record['ere']:.3f}, heat that a user takes counted")
-    lines.append(f"{'month':>6}{'PUE':>8}{'WUE':>8}{'free h':>8}{'partial':>9}{'mechanical':>12}")
-    lines += [
-        f"{row['month']:>6}{row['pue']:>8.3f}{row['wue_l_per_kwh']:>8.2f}{row['free_h']:>8}{row['partial_h']:>9}"
-        f"{row['mechanical_h']:>12}"
-        for row in record["monthly"]
-    ]
-    return [*lines, *(f"note: {note}" for note in record["notes"])]

@@ -21,6 +21,7 @@ from dcsim.physics.training import step
 from dcsim.physics.transformer import Transformer
 from dcsim.study.estimate import Figure, exact, failures, log_sd_of_range, node_kind, power_log_sd, spread
 from dcsim.study.estimate_training import RATE_GPUS, Ask
+from dcsim.study.summary import number
 from dcsim.units import J_PER_MWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 # Plans, the best under an equal split, of which the proportional split is worked out.
@@ -159,6 +160,20 @@ def mixed(ask: Ask, beside: Sequence[str], split: str) -> MixedAnswer:
         "Not measured on a GPU by dcsim; errors against published runs: dcsim validate training",
     ]
     return MixedAnswer(figures, {name: float(getattr(plan, name)) for name in names}, parts, notes)
+
+
+def lines(of: MixedAnswer) -> list[str]:
+    """The part of each kind, for a terminal."""
+    rows = [
+        f"{'GPU':24}{'GPUs':>8}{'replicas':>10}{'micro-batches':>15}{'waits':>8}{'power kW':>11}{'step alone s':>14}"
+    ]
+    for one in of.kinds:
+        alone = "-" if one["alone_step_s"] is None else number(one["alone_step_s"])
+        rows.append(
+            f"{one['gpu']:24}{one['gpus']:>8,}{one['replicas']:>10g}{one['micro_batches']:>15}"
+            f"{one['waiting_frac']:>8.1%}{number(one['power_kw']):>11}{alone:>14}"
+        )
+    return rows
 
 
 def _step_of(model: Transformer, plan: Plan, kind: Kind, micro_batches: float) -> Any:

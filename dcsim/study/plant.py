@@ -294,3 +294,31 @@ def stated(name: str, sets: Sequence[str]) -> Design:
         changed = replace(target, **{key: after})
         of = replace(of, chain=changed) if target is of.chain else replace(of, cooling=changed)
     return of
+
+
+def lines(record: dict[str, Any]) -> list[str]:
+    """One design at one site: the answer, where the power goes, month by month."""
+    spread = record.get("between_years", {})
+
+    def between(name: str) -> str:
+        return f"  ({spread[name][0]:.3f} to {spread[name][1]:.3f}, eight years in ten)" if name in spread else ""
+
+    hours = ", ".join(f"{name} {count}" for name, count in record["hours"].items())
+    shares = sorted(record["shares"].items(), key=lambda item: -item[1])
+    found = [
+        f"{record['design']} at {record['site']}, IT load {record['it_load_frac']:.0%}",
+        f"PUE              {record['pue']:.3f}{between('pue')}; {record['pue_design_hour']:.3f} in the design hour",
+        f"WUE              {record['wue_l_per_kwh']:.2f} L/kWh{between('wue_l_per_kwh')}",
+        f"hours            {hours}",
+        f"least margin     {record['worst_margin_frac']:.1%} of the plant's capacity, without redundant units",
+        "over IT power    " + ", ".join(f"{name} {100 * share:.2f} %" for name, share in shares if share > 5e-5),
+    ]
+    if record["ere"] < record["pue"] - 1e-9:
+        found.append(f"ERE              {record['ere']:.3f}, heat that a user takes counted")
+    found.append(f"{'month':>6}{'PUE':>8}{'WUE':>8}{'free h':>8}{'partial':>9}{'mechanical':>12}")
+    found += [
+        f"{row['month']:>6}{row['pue']:>8.3f}{row['wue_l_per_kwh']:>8.2f}{row['free_h']:>8}{row['partial_h']:>9}"
+        f"{row['mechanical_h']:>12}"
+        for row in record["monthly"]
+    ]
+    return [*found, *(f"note: {note}" for note in record["notes"])]
