@@ -36,6 +36,11 @@ def test_frozen_weights_save_one_of_three_matrix_passes():
     assert (frozen.step_s < full.step_s).all()
 
 
+def test_adapters_move_what_their_operations_move():
+    # 64 heads, of which 8 for keys and values: queries, keys and values are 1.25 times as wide as the layer.
+    assert float(MODEL.adapter_passes()) == (2 + 1 + 1.25 + 3 * 1.25) + (2 + 1 + 1 + 3)
+
+
 def test_all_weights_trained_is_full_training():
     full, same = plans(1.0), candidates(MODEL, [64.0], H100, global_batch=[64.0], seq=8192.0)
     assert np.array_equal(step(MODEL, full, H100, Calibration()).step_s, step(MODEL, same, H100, Calibration()).step_s)

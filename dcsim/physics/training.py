@@ -71,10 +71,6 @@ class Calibration(Rows):
 
 # Grouped expert products have short inner sizes; half-rate sizes of their n and k. Assumption, see training presets.
 EXPERT_HALF_M, EXPERT_HALF_N, EXPERT_HALF_K = 300.0, 600.0, 800.0
-# Times that low-rank adapters on the attention projections move the activations of a layer, forward: on the way into
-# queries, keys and values (1.25 times the hidden size with grouped heads) and into the output, dropout reads and
-# writes, the inner product reads, the outer one writes, and the sum reads twice and writes.
-ADAPTER_PASSES = (2 + 1 + 1.25 + 3 * 1.25) + (2 + 1 + 1 + 3)
 # Latency of one collective inside a domain and of an all-to-all.
 DOMAIN_LATENCY_S, ALL_TO_ALL_LATENCY_S = 12e-6, 15e-6
 # Share of a stage's time behind which gradients are reduced and weights gathered.
@@ -226,7 +222,7 @@ def step(model: Transformer, plan: Plan, gpu: Gpu, fit: Calibration) -> Step:
     core_s = np.where(is_fused, fused, unfused)
     core_back_s = core_s * np.where(is_fused, 2.5, 2.0)
 
-    layer_passes = fit.layer_passes + plan.frozen * ADAPTER_PASSES
+    layer_passes = fit.layer_passes + plan.frozen * model.adapter_passes()
     layer_el_s = passes_s(tokens * h * plan.activation_share, layer_passes, memory_b_s)
     routed_el_s = passes_s(tokens * model.top_k / tp * h, fit.expert_passes, memory_b_s)
 

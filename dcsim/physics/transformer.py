@@ -138,6 +138,15 @@ class Transformer(Rows):
         """Operations of the attention core, forward, of one layer and one sequence, not causal. [FLOP]"""
         return 2 * seq * self.context(seq) * self.heads * (self.qk_dim + self.head_dim)
 
+    def adapter_passes(self) -> Any:
+        """Times that low-rank adapters on the attention projections move the activations of a layer, forward. [1]
+
+        On the way into queries, keys and values, w times as wide as the layer, and into the output, dropout reads and
+        writes, the inner product reads, the outer one writes, and the sum reads twice and writes.
+        """
+        width = (self.heads + 2 * self.kv_heads) * self.head_dim / self.hidden
+        return (2 + 1 + 4 * width) + (2 + 1 + 4)
+
     def train_flop(self, seq: Any) -> Any:
         r"""Model operations of one sequence, forward and backward, without recomputation. [FLOP]
 
