@@ -52,7 +52,7 @@ def dimensions(
         links = sum(fabric.host_links for fabric in final.fabrics)
         found.append(Dimension("network", float(ports), float(links), "port"))
     if stored is not None:
-        found.append(Dimension("storage", stored.capacity_tb, float(stored.used_tb.max()), "TB"))
+        found.append(Dimension("storage", float(stored.capacity_tb[-1]), float(stored.used_tb[-1]), "TB"))
         if isfinite(stored.write_gb_s):
             found.append(Dimension("storage writes", stored.write_gb_s, stored.most_write_gb_s, "GB/s"))
     return sorted(found, key=lambda one: one.left_frac)

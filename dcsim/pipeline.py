@@ -61,7 +61,7 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
         if reliability is None
         else dict(zip(jobs.jobs.class_names, reliability.checkpoint_interval_s.tolist(), strict=True))
     )
-    kept = stored(scenario, modelled, between_s, facility.horizon_s)
+    kept = stored(scenario, modelled, between_s, facility)
     return Prepared(loaded, used, machines, facility, tariff, jobs, reliability, kept)
 
 

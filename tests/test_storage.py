@@ -57,6 +57,31 @@ def test_headroom_counts_storage_where_it_is_stated(tmp_path):
     assert without.findings["storage"] is None
 
 
+POOL = (
+    "facility.pools={disks: {server: storage-90}}",
+    "facility.phases[1].pool=disks",
+    "facility.phases[1].servers=10",
+)
+
+
+def test_a_pool_of_storage_servers_stands_from_its_phase_on_and_takes_no_job(tmp_path):
+    ready = pipeline.prepare(small(*POOL, GROWS))
+    of = ready.stored
+    assert of.capacity_tb[0] == 0.0
+    assert of.capacity_tb[-1] == 18_210.0
+    assert of.full == of.months[0]  # nothing stands before the phase
+    both = pipeline.prepare(small(*POOL, GROWS, STATED)).stored
+    assert both.capacity_tb[-1] == 19_210.0
+    assert both.full is None
+    found = runs.read(pipeline.run(small(*POOL, GROWS), tmp_path))
+    assert (found.jobs["pool"] == "main").all()
+    pool = found.pools[found.pools["pool"] == "disks"]
+    assert pool["idle_power_w"].max() == pytest.approx(10 * 1412.0)
+    assert pool["gpus_energised"].max() == 0
+    with pytest.raises(InputError, match="are others"):
+        pipeline.prepare(small(*POOL, "workload.pools={training: [disks]}"))
+
+
 def test_no_capacity_is_refused():
     with pytest.raises(InputError, match="capacity_tb"):
         stored("facility.storage={capacity_tb: 0.0}")

@@ -55,6 +55,12 @@ def server_has_gpus(server: str) -> bool:
     return catalog().row("servers", catalog().resolve("servers", server), "gpus").value > 0
 
 
+def server_usable_tb(server: str) -> float:
+    """Usable capacity of a storage server of the catalog; 0 of any other. [TB]"""
+    part = catalog().part("servers", catalog().resolve("servers", server))
+    return part["usable_tb"].value if "usable_tb" in part else 0.0
+
+
 def server_gpu(server: str) -> str:
     """GPU that a server of the catalog carries, by the server's name or the one that it is a variant of.
 

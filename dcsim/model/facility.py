@@ -111,7 +111,11 @@ VM_MEANING = "whether jobs run in virtual machines instead of on the servers the
 
 
 class Storage(Stated):
-    """Shared storage of the site; its power and price are those of storage and support servers."""
+    """Shared storage of the site, beside that of storage servers in pools.
+
+    Its power and price are in the share of storage and support servers; lower facility.support_power_frac where pools
+    hold them.
+    """
 
     capacity_tb: Positive = Field(description="usable capacity [TB]")
     write_gb_s: Positive | None = Field(

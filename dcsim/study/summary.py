@@ -22,7 +22,7 @@ def summary(result: runs.Run) -> list[str]:
     left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
     lines.append(f"left at the peaks, scarcest first: {left}")
     if (kept := result.findings["storage"]) is not None and kept["full"]:
-        lines.append(f"storage of {number(kept['capacity_tb'])} TB is full in {kept['full'][:7]}")
+        lines.append(f"storage of {number(kept['capacity_tb'][-1])} TB is full in {kept['full'][:7]}")
     if (path := result.findings["demand"]) is not None:
         if not path["full"]:
             lines.append("demand stays within what is energised")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.catalog.hardware import server_has_gpus
+from dcsim.catalog.hardware import server_has_gpus, server_usable_tb
 from dcsim.catalog.load import Assumptions
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.load import Loaded
@@ -64,7 +64,8 @@ def job_classes(loaded: Loaded) -> tuple[str, ...]:
 def allowed_pools(loaded: Loaded, name: str) -> tuple[str, ...]:
     """Pools that the jobs of a class may use, the preferred one first; a model run has one.
 
-    Without a statement those whose servers have GPUs, or for classes that take nodes those whose have none.
+    Without a statement those whose servers have GPUs, or for classes that take nodes those whose have none; storage
+    servers take no jobs.
 
     Raises
     ------
@@ -76,7 +77,10 @@ def allowed_pools(loaded: Loaded, name: str) -> tuple[str, ...]:
         if run.name == name:
             return (run.pool or facility.pool_names[0],)
     on_nodes = name in workload.classes_on_nodes
-    right = [pool for pool in facility.pool_names if server_has_gpus(facility.pool(pool).server) != on_nodes]
+    servers = {pool: facility.pool(pool).server for pool in facility.pool_names}
+    right = [
+        pool for pool, server in servers.items() if server_has_gpus(server) != on_nodes and not server_usable_tb(server)
+    ]
     kind = "without GPUs" if on_nodes else "with GPUs"
     stated = workload.pools.get(name, tuple(right))
     if not stated:
