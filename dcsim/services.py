@@ -286,7 +286,7 @@ def _in_turns(of: Services, slices: int, need_frac: Floats) -> Services:
 
 
 def instance_share(loaded: Loaded, used: Assumptions, part: PoolParts) -> tuple[float, list[str]]:
-    """Speed of an instance of a GPU over the whole one, that of virtual machines counted, and what to know of it. [1]
+    """Speed of an instance of a GPU over the whole one, that of what jobs run in counted, and what to know of it. [1]
 
     An instance has as many sevenths as the number of instances leaves it, each with a share of the multiprocessors;
     those that no seventh has are lost.
@@ -308,6 +308,7 @@ def instance_share(loaded: Loaded, used: Assumptions, part: PoolParts) -> tuple[
             f"pool {part.name}: a job of one GPU gets one of {part.mig_instances} instances of it, {share:.3f} of its "
             "speed where it would use all of it; state speed where it would not"
         )
-    if part.virtual_machines:
-        share *= used.use("virtual machines", "operations", "virtual-machines", "speed_frac")
+    if part.runs_in != "servers":
+        kind = part.runs_in.replace("_", "-")
+        share *= used.use(f"speed in {kind}", "operations", kind, "speed_frac")
     return share, notes

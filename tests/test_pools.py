@@ -241,7 +241,7 @@ def test_an_instance_has_its_share_of_the_multiprocessors():
     assert speed("facility.pools.small.mig_instances=3") == pytest.approx(2 * 0.1212)
     assert speed("facility.pools.small.mig_instances=2") == pytest.approx(3 * 0.1212)
     assert speed("facility.pools.small.speed={inference: 0.8}") == 0.8
-    assert speed("facility.pools.small.virtual_machines=true") == pytest.approx(0.98 * 0.1212)
+    assert speed("facility.pools.small.runs_in=virtual_machines") == pytest.approx(0.98 * 0.1212)
 
 
 def test_a_class_that_is_cut_to_one_gpu_is_named():
@@ -262,8 +262,9 @@ def test_seven_instances_busy_draw_what_the_server_draws():
 
 
 def test_virtual_machines_slow_every_class_and_offer_less_work():
-    bare, virtual = (pipeline.prepare(small(f"facility.virtual_machines={of}")) for of in ("false", "true"))
+    bare, virtual = (pipeline.prepare(small(f"facility.runs_in={of}")) for of in ("servers", "virtual_machines"))
     assert (virtual.facility.pools[0].speed == 0.98).all()
+    assert (pipeline.prepare(small("facility.runs_in=containers")).facility.pools[0].speed == 0.99).all()
     asked = [(of.demand.jobs.gpus * of.demand.jobs.run_s).sum() for of in (bare, virtual)]
     assert asked[1] == pytest.approx(0.98 * asked[0], rel=0.05)
     (before,), (after,) = (simulated(dataclasses.replace(of, reliability=None)) for of in (bare, virtual))

@@ -107,7 +107,8 @@ SLICES_MEANING = (
     "jobs of one GPU that use each GPU in turns, at most; they slow each other once they need more than all of it, see "
     "workload.gpu_time_frac; larger jobs go elsewhere"
 )
-VM_MEANING = "whether jobs run in virtual machines instead of on the servers themselves, in containers or without"
+RunsIn = Literal["servers", "containers", "virtual_machines"]
+RUNS_IN_MEANING = "servers themselves, containers or virtual machines, at the speed that the catalog has for each"
 
 
 class Storage(Stated):
@@ -144,7 +145,7 @@ class ServerPool(Stated):
     )
     mig_instances: MigInstances = Field(default=1, description=MIG_MEANING)
     time_slices: TimeSlicesCount = Field(default=1, description=SLICES_MEANING)
-    virtual_machines: Annotated[bool, Field(strict=True)] = Field(default=False, description=VM_MEANING)
+    runs_in: RunsIn = Field(default="servers", description=RUNS_IN_MEANING)
 
 
 class Schedule(Stated):
@@ -204,7 +205,7 @@ class PoolParts:
     fabric: Fabric
     mig_instances: int = 1
     time_slices: int = 1
-    virtual_machines: bool = False
+    runs_in: RunsIn = "servers"
     speed: Mapping[str, float] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
 
@@ -229,7 +230,7 @@ class Facility(Stated):
     )
     mig_instances: MigInstances = Field(default=1, description=MIG_MEANING)
     time_slices: TimeSlicesCount = Field(default=1, description=SLICES_MEANING)
-    virtual_machines: Annotated[bool, Field(strict=True)] = Field(default=False, description=VM_MEANING)
+    runs_in: RunsIn = Field(default="servers", description=RUNS_IN_MEANING)
     racks: Racks
     fabric: Fabric = Fabric()
     power: PowerChain = PowerChain()
@@ -267,7 +268,7 @@ class Facility(Stated):
                 self.fabric,
                 self.mig_instances,
                 self.time_slices,
-                self.virtual_machines,
+                self.runs_in,
             )
         of = self.pools[name]
         return PoolParts(
@@ -279,7 +280,7 @@ class Facility(Stated):
             of.fabric or self.fabric,
             of.mig_instances,
             of.time_slices,
-            of.virtual_machines,
+            of.runs_in,
             of.speed,
             frozenset(part for part in ("racks", "fabric") if getattr(of, part) is not None),
         )
