@@ -1,0 +1,1 @@
+"""Requests to language models: what users send, when, and how long prompts and answers are."""
