@@ -20,6 +20,7 @@ LINE = [
     "workload",
     "build",
     "sim",
+    "serving",
     "energy",
     "finance",
     "kpi",
@@ -44,6 +45,7 @@ STEP = {
     "pools": "build",
     "headroom": "kpi",
     "storage": "build",
+    "nodes": "build",
     "names": "pipeline",
     "operate": "pipeline",
 }

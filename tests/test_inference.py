@@ -91,7 +91,8 @@ def test_the_first_token_waits_for_its_prompt():
 
 def test_power_grows_with_use_up_to_the_cap():
     fit = ServingPower(base=0.3, memory=0.5, compute=1.0, exponent=0.7, experts=1.0, cap=0.95)
-    power = serving_power_frac(step(batch=np.array([1.0, 64.0, 1024.0])), False, fit)
+    found = step(batch=np.array([1.0, 64.0, 1024.0]))
+    power = serving_power_frac(found.memory_frac, found.compute_frac, False, fit)
     assert np.all((power > 0.3) & (power < 0.95))
     assert power[2] > power[0]
 

@@ -146,7 +146,8 @@ class Points:
     def power_w(self, step: DecodeStep, values: Mapping[str, float]) -> Any:
         """Power of all GPUs of each row under fitted values. [W]"""
         fit = serving_power(values, self.blackwell)
-        return self.gpus * self.rated_w * serving_power_frac(step, np.asarray(self.model.experts) > 0, fit)
+        moe = np.asarray(self.model.experts) > 0
+        return self.gpus * self.rated_w * serving_power_frac(step.memory_frac, step.compute_frac, moe, fit)
 
 
 def serving_calibration(values: Mapping[str, float]) -> ServingCalibration:

@@ -29,6 +29,9 @@ class Served(Rows):
         Bytes of keys and values that a token keeps, over all layers. [B]
     state_b : array_like
         Bytes of recurrent state that a request keeps and a step reads and writes; 0 for attention alone. [B]
+    attention_width : array_like
+        Width of all query heads over all layers, by which a prompt's own attention grows with its square; 0 leaves that
+        out, as in sweeps of short prompts. [1]
     """
 
     layers: Any
@@ -39,6 +42,7 @@ class Served(Rows):
     top_k: Any
     cache_b: Any
     state_b: Any = 0.0
+    attention_width: Any = 0.0
 
 
 def served(model: Transformer, *, cache_number_b: float = 2.0) -> Served:
@@ -53,6 +57,7 @@ def served(model: Transformer, *, cache_number_b: float = 2.0) -> Served:
         experts=model.experts,
         top_k=model.top_k,
         cache_b=model.layers * kept * cache_number_b,
+        attention_width=model.layers * model.heads * model.head_dim,
     )
 
 
@@ -113,10 +118,232 @@ class DecodeStep(Rows):
     compute_frac: Any
 
 
+@dataclass(frozen=True)
+class StepRates(Rows):
+    """What a step of a replica costs by what is in it; each field an array_like of shape (n,).
+
+    Parameters
+    ----------
+    weights_s, experts_s : array_like
+        Reading the weights that every step needs, and those of all routed experts. [s]
+    missed_frac : array_like
+        Chance that a token leaves a given expert alone; 1 without experts. [1]
+    context_s, state_s, token_s, attention_s, request_s : array_like
+        Reading a token of context, a request's state, computing a token, a pair of prompt tokens that attend, and a
+        decoding request's own work. [s]
+    layers_s : array_like
+        Work that no size changes. [s]
+    weights_b, experts_b, context_b, state_b : array_like
+        Bytes of the same. [B]
+    token_flop, attention_flop : array_like
+        Operations of the same. [1]
+    bandwidth_b_s, matmul16_flop_s : array_like
+        Peaks of the replica's GPUs together. [B/s], [1/s]
+    """
+
+    weights_s: Any
+    experts_s: Any
+    missed_frac: Any
+    context_s: Any
+    state_s: Any
+    token_s: Any
+    attention_s: Any
+    request_s: Any
+    layers_s: Any
+    weights_b: Any
+    experts_b: Any
+    context_b: Any
+    state_b: Any
+    token_flop: Any
+    attention_flop: Any
+    bandwidth_b_s: Any
+    matmul16_flop_s: Any
+
+    def step(self, decoding: Any, context: Any, prefill: Any = 0.0, attended: Any = 0.0) -> DecodeStep:
+        r"""One step of the replica.
+
+        Parameters
+        ----------
+        decoding : array_like, shape (n,)
+            Requests that gain a token. [1]
+        context : array_like, shape (n,)
+            Tokens of all their contexts together. [1]
+        prefill : array_like, shape (n,)
+            Prompt tokens that are computed in it. [1]
+        attended : array_like, shape (n,)
+            Pairs of prompt tokens that attend to each other in it, half the square of a whole prompt. [1]
+
+        Notes
+        -----
+        Decoding is bound by memory, prefill by computation; both add, since a step does some of each. Of E experts T
+        tokens that visit k touch :math:`E (1 - (1 - k / E)^T)`.
+        """
+        touched = 1.0 - self.missed_frac ** np.maximum(decoding, prefill)
+        weights_s = self.weights_s + self.experts_s * touched
+        cache_s = self.context_s * context + self.state_s * decoding
+        compute_s = self.token_s * (decoding + prefill) + self.attention_s * attended
+        requests_s = self.request_s * decoding
+        total = weights_s + cache_s + compute_s + self.layers_s + requests_s
+        moved_b = self.weights_b + self.experts_b * touched + self.context_b * context + self.state_b * decoding
+        flop = self.token_flop * (decoding + prefill) + self.attention_flop * attended
+        return DecodeStep(
+            step_s=total,
+            weights_s=weights_s,
+            cache_s=cache_s,
+            compute_s=compute_s,
+            layers_s=self.layers_s + 0.0 * total,
+            requests_s=requests_s,
+            memory_frac=moved_b / self.bandwidth_b_s / total,
+            compute_frac=flop / self.matmul16_flop_s / total,
+        )
+
+    def mean_step(self, batch: Any, request: "MeanRequest") -> DecodeStep:
+        r"""Mean step at a batch that does not change, with prompts' tokens spread over the answers' steps.
+
+        Parameters
+        ----------
+        batch : array_like, shape (n,)
+            Requests that gain a token in a step. [1]
+        request : MeanRequest
+            Of the requests.
+
+        Notes
+        -----
+        With prompts of p tokens, answers of o, and a context of c:
+
+        .. math:: t = \frac{W(b) + b (C c + 2 Z)}{n B e_m} + \frac{2 N b (1 + p / o)}{n F e_c} + L t_l + b t_r + t_0
+
+        Experts are those that the decoding requests touch, as in the sweeps on which the calibration was fitted.
+        """
+        of = self.step(batch, batch * request.context)
+        starts = batch / request.output
+        prefill_s = starts * (self.token_s * request.prefill + self.attention_s * request.pairs)
+        flop = starts * (self.token_flop * request.prefill + self.attention_flop * request.pairs)
+        total = of.step_s + prefill_s
+        return DecodeStep(
+            step_s=total,
+            weights_s=of.weights_s,
+            cache_s=of.cache_s,
+            compute_s=of.compute_s + prefill_s,
+            layers_s=of.layers_s,
+            requests_s=of.requests_s,
+            memory_frac=of.memory_frac * of.step_s / total,
+            compute_frac=(of.compute_frac * of.step_s + flop / self.matmul16_flop_s) / total,
+        )
+
+
+@dataclass(frozen=True)
+class MeanRequest(Rows):
+    """What the lengths of requests make a replica do, in means; each field an array_like of shape (n,).
+
+    Parameters
+    ----------
+    prefill : array_like
+        Tokens of a prompt that are computed. [1]
+    output : array_like
+        Tokens of an answer. [1]
+    context : array_like
+        Tokens that a decoding request attends to, over all steps of all requests. [1]
+    pairs : array_like
+        Pairs of tokens of a prompt that attend to each other. [1]
+    kept : array_like
+        Tokens whose keys and values a request keeps at its end. [1]
+
+    Notes
+    -----
+    Long answers hold a place in the batch for longer, so the mean context weighs requests by their answers; that of
+    lengths that are all alike is the prompt and half of the answer.
+    """
+
+    prefill: Any
+    output: Any
+    context: Any
+    pairs: Any
+    kept: Any
+
+
+def alike(prompt: Any, output: Any) -> MeanRequest:
+    """Requests of one length of prompts and one of answers, nothing of a prompt being known before."""
+    prompt, output = np.asarray(prompt, dtype=float), np.asarray(output, dtype=float)
+    return MeanRequest(prompt, output, prompt + output / 2.0, prompt**2 / 2.0, prompt + output)
+
+
+def mean_request(prompt: Any, output: Any, *, hit_frac: float = 0.0) -> MeanRequest:
+    """Means over recorded requests, of whose prompts a share is found computed.
+
+    Parameters
+    ----------
+    prompt, output : array_like, shape (n,)
+        Tokens. [1]
+    hit_frac : float
+        Share of each prompt that need not be computed, its beginning. [1]
+    """
+    p, o = np.asarray(prompt, dtype=float), np.asarray(output, dtype=float)
+    known = hit_frac * p
+    return MeanRequest(
+        prefill=(p - known).mean(),
+        output=o.mean(),
+        context=(o * (p + o / 2.0)).sum() / o.sum(),
+        pairs=(p**2 - known**2).mean() / 2.0,
+        kept=(p + o).mean(),
+    )
+
+
+def step_rates(model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration) -> StepRates:
+    """What a step costs by what is in it, for a replica split over some GPUs.
+
+    Parameters
+    ----------
+    model : Served
+        The model.
+    gpu : Gpu
+        Its weight bytes say whether weights are of 16 or 8 bit.
+    gpus : array_like, shape (n,)
+        GPUs over which the replica is split. [1]
+    fit : ServingCalibration
+        Calibration.
+    """
+    n, experts = np.asarray(gpus, dtype=float), np.asarray(model.experts, dtype=float)
+    moe, split = experts > 0, n > 1
+    eight_bit = np.asarray(gpu.weight_b) < 2.0
+    routed = np.where(moe, np.asarray(model.total_params) - model.dense_params, 0.0)
+    dense_b, experts_b = model.dense_params * gpu.weight_b, routed * gpu.weight_b
+    bandwidth = gpu.memory_b_s * n
+    read_b_s = bandwidth * fit.memory_eff
+    expert_eff = fit.expert_eff * np.where(eight_bit, fit.eight_bit_expert_eff, 1.0)
+    rate = gpu.matmul_flop_s * n * np.where(eight_bit, fit.eight_bit_eff, 1.0) * fit.compute_eff
+    # A pair costs a product for its score and one for its value; 16 bit, whatever the weights are.
+    pair_flop = 4.0 * model.attention_width
+    extra = (
+        np.where(moe, fit.expert_layers, 0.0)
+        + np.where(split & ~moe, fit.split_layers, 0.0)
+        + np.where(split & moe, fit.expert_split_layers, 0.0)
+    )
+    return StepRates(
+        weights_s=dense_b / read_b_s,
+        experts_s=experts_b / expert_eff / read_b_s,
+        missed_frac=np.where(moe, 1.0 - np.asarray(model.top_k) / np.maximum(experts, 1.0), 1.0),
+        context_s=model.cache_b / read_b_s,
+        state_s=2.0 * np.asarray(model.state_b) / read_b_s,
+        token_s=2.0 * model.active_params / rate,
+        attention_s=pair_flop / (gpu.matmul16_flop_s * n * fit.compute_eff),
+        request_s=fit.request_s,
+        layers_s=fit.step_s + fit.layer_s * model.layers * (1.0 + extra),
+        weights_b=dense_b,
+        experts_b=experts_b,
+        context_b=model.cache_b,
+        state_b=2.0 * np.asarray(model.state_b),
+        token_flop=2.0 * model.active_params,
+        attention_flop=pair_flop,
+        bandwidth_b_s=bandwidth,
+        matmul16_flop_s=gpu.matmul16_flop_s * n,
+    )
+
+
 def decode_step(
     model: Served, batch: Any, *, prompt: Any, output: Any, gpu: Gpu, gpus: Any, fit: ServingCalibration
 ) -> DecodeStep:
-    r"""Time of a step of a replica under continuous batching with chunked prefill.
+    """Mean step of a replica under continuous batching with chunked prefill; see :meth:`StepRates.mean_step`.
 
     Parameters
     ----------
@@ -126,12 +353,8 @@ def decode_step(
         Requests that gain a token in a step, at least 1. [1]
     prompt, output : array_like, shape (n,)
         Mean tokens of a prompt and of an answer, above 0. [1]
-    gpu : Gpu
-        Its weight bytes say whether weights are of 16 or 8 bit.
-    gpus : array_like, shape (n,)
-        GPUs over which the replica is split. [1]
-    fit : ServingCalibration
-        Calibration.
+    gpu, gpus, fit
+        As for :func:`step_rates`.
 
     Raises
     ------
@@ -140,53 +363,13 @@ def decode_step(
 
     Notes
     -----
-    Decoding is bound by memory, prefill by computation; both add, since a step does some of each. Of E experts a batch
-    of b tokens that visit k touches :math:`E (1 - (1 - k / E)^b)`. With a mean context of the prompt and half of the
-    answer, and prompts' tokens spread over the answer's steps:
-
-    .. math:: t = \frac{W(b) + b \, (C s + 2 Z)}{n B e_m} + \frac{2 N b \, (1 + p / o)}{n F e_c} + L t_l + b t_r + t_0
-
     The valid range is that of the fitted sweeps, H100 and B200 from 8 to 4,096 requests; `dcsim validate inference`
     prints the errors.
     """
-    b = np.asarray(batch, dtype=float)
-    prompt, output = np.asarray(prompt, dtype=float), np.asarray(output, dtype=float)
-    if np.any(b < 1) or np.any(prompt <= 0) or np.any(output <= 0):
+    b, request = np.asarray(batch, dtype=float), alike(prompt, output)
+    if np.any(b < 1) or np.any(request.prefill <= 0) or np.any(request.output <= 0):
         raise RangeError("a batch must be at least 1, and prompts and answers longer than 0 tokens")
-    n, experts = np.asarray(gpus, dtype=float), np.asarray(model.experts, dtype=float)
-    moe, split = experts > 0, n > 1
-    eight_bit = np.asarray(gpu.weight_b) < 2.0
-    touched = np.where(moe, 1.0 - (1.0 - np.asarray(model.top_k) / np.maximum(experts, 1.0)) ** b, 0.0)
-    routed = np.asarray(model.total_params) - model.dense_params
-    dense_b = model.dense_params * gpu.weight_b
-    expert_b = np.where(moe, routed * touched, 0.0) * gpu.weight_b
-    cache_b = b * (model.cache_b * (prompt + output / 2.0) + 2.0 * np.asarray(model.state_b))
-    flop = 2.0 * model.active_params * b * (1.0 + prompt / output)
-
-    bandwidth = gpu.memory_b_s * n
-    expert_eff = fit.expert_eff * np.where(eight_bit, fit.eight_bit_expert_eff, 1.0)
-    weights_s = (dense_b + expert_b / expert_eff) / (bandwidth * fit.memory_eff)
-    cache_s = cache_b / (bandwidth * fit.memory_eff)
-    rate = gpu.matmul_flop_s * n * np.where(eight_bit, fit.eight_bit_eff, 1.0)
-    compute_s = flop / (rate * fit.compute_eff)
-    extra = (
-        np.where(moe, fit.expert_layers, 0.0)
-        + np.where(split & ~moe, fit.split_layers, 0.0)
-        + np.where(split & moe, fit.expert_split_layers, 0.0)
-    )
-    layers_s = fit.step_s + fit.layer_s * model.layers * (1.0 + extra)
-    requests_s = b * fit.request_s
-    total = weights_s + cache_s + compute_s + layers_s + requests_s
-    return DecodeStep(
-        step_s=total,
-        weights_s=weights_s,
-        cache_s=cache_s,
-        compute_s=compute_s,
-        layers_s=layers_s + 0.0 * total,
-        requests_s=requests_s,
-        memory_frac=(dense_b + expert_b + cache_b) / bandwidth / total,
-        compute_frac=flop / (gpu.matmul16_flop_s * n) / total,
-    )
+    return step_rates(model, gpu=gpu, gpus=gpus, fit=fit).mean_step(b, request)
 
 
 @dataclass(frozen=True)
@@ -216,8 +399,17 @@ class ServingPower(Rows):
     scale: Any = 1.0
 
 
-def serving_power_frac(step: DecodeStep, moe: Any, fit: ServingPower) -> Any:
+def serving_power_frac(memory_frac: Any, compute_frac: Any, moe: Any, fit: ServingPower) -> Any:
     r"""Mean power of a GPU that serves, over its rated power. [1]
+
+    Parameters
+    ----------
+    memory_frac, compute_frac : array_like, shape (n,)
+        Share of peak memory bandwidth and of the peak matrix rate that steps use. [1]
+    moe : array_like, shape (n,)
+        Whether the model has experts. [bool]
+    fit : ServingPower
+        Calibration.
 
     Notes
     -----
@@ -225,7 +417,7 @@ def serving_power_frac(step: DecodeStep, moe: Any, fit: ServingPower) -> Any:
 
     Power saturates smoothly at the cap, as its control loop makes it.
     """
-    asked = fit.base + fit.memory * step.memory_frac + fit.compute * step.compute_frac**fit.exponent
+    asked = fit.base + fit.memory * memory_frac + fit.compute * compute_frac**fit.exponent
     asked = asked * np.where(moe, fit.experts, 1.0)
     return fit.scale * (np.asarray(fit.cap, dtype=float) ** -4.0 + asked**-4.0) ** -0.25
 
@@ -246,6 +438,6 @@ def first_token_s(
     compare with.
     """
     running = decode_step(model, batch, prompt=prompt, output=output, gpu=gpu, gpus=gpus, fit=fit)
-    eight_bit = np.asarray(gpu.weight_b) < 2.0
-    rate = gpu.matmul_flop_s * np.asarray(gpus, dtype=float) * np.where(eight_bit, fit.eight_bit_eff, 1.0)
-    return running.step_s + 2.0 * model.active_params * np.asarray(prompt, dtype=float) / (rate * fit.compute_eff)
+    rates = step_rates(model, gpu=gpu, gpus=gpus, fit=fit)
+    tokens = np.asarray(prompt, dtype=float)
+    return running.step_s + rates.token_s * tokens + rates.attention_s * tokens**2 / 2.0

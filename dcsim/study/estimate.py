@@ -8,8 +8,7 @@ import numpy as np
 
 from dcsim.catalog.fitted import Z90, fitted
 from dcsim.catalog.hardware import default_server
-from dcsim.catalog.load import Assumptions, catalog
-from dcsim.catalog.published_power import node_power_w
+from dcsim.catalog.load import catalog
 from dcsim.errors import UnknownNameError
 from dcsim.physics.reliability import (
     effective_time_frac,
@@ -17,8 +16,6 @@ from dcsim.physics.reliability import (
     time_to_failure_s,
     young_interval_s,
 )
-from dcsim.physics.servers import ServerPower
-from dcsim.services import server_power
 from dcsim.units import HOURS_PER_YEAR, SECONDS_PER_DAY
 
 
@@ -53,45 +50,6 @@ def log_sd_of_range(value: float, low: float | None, high: float | None) -> floa
     if low is None or high is None or not 0 < low <= value <= high:
         return 0.0
     return math.log(high / low) / (2.0 * Z90)
-
-
-@dataclass(frozen=True)
-class NodeKind:
-    """A node that carries a GPU.
-
-    Parameters
-    ----------
-    name : str
-        Server of the catalog, or what stands for one.
-    gpus : float
-        GPUs in it. [1]
-    power : ServerPower
-        What it draws.
-    """
-
-    name: str
-    gpus: float
-    power: ServerPower
-
-    def watts(self, duty_frac: float) -> float:
-        """Mean power of the node under training of some duty. [W]"""
-        return node_power_w(self.power, True, duty_frac, fitted("node-power")["all"].parameters)
-
-
-def node_kind(gpu: str) -> NodeKind:
-    """The catalog's server of a GPU; where it holds none, eight GPUs whose rest is in proportion to rated power."""
-    key = catalog().resolve("gpus", gpu)
-    try:
-        server = default_server(key)
-    except UnknownNameError:
-        rated_w = 8.0 * catalog().row("gpus", key, "tdp_w").value
-        peak_w = rated_w * catalog().row("operations", "estimate", "node_peak_over_gpus").value
-        fans_w = 0.12 * peak_w
-        power = ServerPower(0.25 * peak_w, peak_w - fans_w, fans_w, 0.0)
-        return NodeKind(f"8 x {key}, no server in the catalog: power in proportion to its GPUs", 8.0, power)
-    # As a scenario has it, so that an estimate and a run of the same plan draw the same.
-    power = server_power(Assumptions(catalog()), server)
-    return NodeKind(server, catalog().row("servers", server, "gpus").value, power)
 
 
 def power_log_sd() -> float:

@@ -13,6 +13,7 @@ from dcsim.catalog.load import catalog
 from dcsim.catalog.published_power import INLET_C
 from dcsim.catalog.published_serving import serving_calibration, serving_power
 from dcsim.errors import RangeError
+from dcsim.nodes import idle_gpu_w, node_kind
 from dcsim.physics.inference import (
     Served,
     decode_step,
@@ -23,7 +24,7 @@ from dcsim.physics.inference import (
 )
 from dcsim.physics.parallel import Gpu
 from dcsim.physics.servers import fan_w
-from dcsim.study.estimate import Figure, exact, gpu_hour_usd, log_sd_of_range, node_kind, spread
+from dcsim.study.estimate import Figure, exact, gpu_hour_usd, log_sd_of_range, spread
 from dcsim.units import SECONDS_PER_HOUR
 
 # Choices of a search: GPUs of a replica and requests of its batch.
@@ -159,13 +160,13 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
     used = min(ask.tokens_per_s / rate / replicas, 1.0)
 
     power_fit = serving_power(of.power.parameters, architecture(ask.gpu) == "blackwell")
-    frac = float(serving_power_frac(step, float(of.model.experts) > 0, power_fit))
+    frac = float(serving_power_frac(step.memory_frac, step.compute_frac, float(of.model.experts) > 0, power_fit))
     rated_w = catalog().row("gpus", ask.gpu, "tdp_w").value
     gpu_w = min(frac, 1.0) * rated_w
     gpu_power_sd = math.hypot(of.power.scatter, of.power.parameters["between_sweeps_sd"])
     node = node_kind(ask.gpu)
     # The node without its GPUs draws what it does idle, and its fans follow the heat.
-    rest_w = max(node.power.electronics_idle_w / node.gpus - _idle_w(ask.gpu, rated_w), 0.0)
+    rest_w = max(node.power.electronics_idle_w / node.gpus - idle_gpu_w(ask.gpu, rated_w), 0.0)
     rest_w += float(fan_w(node.power, (gpu_w + rest_w) * node.gpus, INLET_C)) / node.gpus
     pue = catalog().row("operations", "estimate", "pue")
     pue_value = ask.pue if ask.pue is not None else pue.value
@@ -214,9 +215,3 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
         ],
         binding=binding,
     )
-
-
-def _idle_w(gpu: str, rated_w: float) -> float:
-    """Idle power of a GPU; a tenth of its rated power where the catalog has none. [W]"""
-    part = catalog().part("gpus", gpu)
-    return part["idle_w"].value if "idle_w" in part else 0.1 * rated_w

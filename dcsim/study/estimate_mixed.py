@@ -12,6 +12,7 @@ from dcsim.catalog.hardware import transformer
 from dcsim.catalog.load import catalog
 from dcsim.catalog.profiles import estimate, nearest, profiles
 from dcsim.errors import RangeError
+from dcsim.nodes import node_kind
 from dcsim.physics.memory import memory
 from dcsim.physics.mixed import Kind, MixedStep, mixed_step, shared_plans
 from dcsim.physics.parallel import Plan
@@ -19,7 +20,7 @@ from dcsim.physics.plans import candidates, search, usual_batch
 from dcsim.physics.reliability import checkpoint_b, checkpoint_stall_s
 from dcsim.physics.training import step
 from dcsim.physics.transformer import Transformer
-from dcsim.study.estimate import Figure, exact, failures, log_sd_of_range, node_kind, power_log_sd, spread
+from dcsim.study.estimate import Figure, exact, failures, log_sd_of_range, power_log_sd, spread
 from dcsim.study.estimate_training import RATE_GPUS, Ask
 from dcsim.study.summary import number
 from dcsim.units import J_PER_MWH, SECONDS_PER_DAY, SECONDS_PER_HOUR

@@ -12,6 +12,7 @@ from dcsim.catalog.hardware import transformer
 from dcsim.catalog.load import catalog
 from dcsim.catalog.profiles import Profile, estimate, nearest, profiles
 from dcsim.errors import RangeError
+from dcsim.nodes import NodeKind, node_kind
 from dcsim.physics.memory import memory
 from dcsim.physics.parallel import Gpu, Plan
 from dcsim.physics.plans import Search, candidates, losers, search, usual_batch, why_not
@@ -21,13 +22,11 @@ from dcsim.physics.transformer import Transformer
 from dcsim.study.estimate import (
     Failures,
     Figure,
-    NodeKind,
     count_interval,
     exact,
     failures,
     gpu_hour_usd,
     log_sd_of_range,
-    node_kind,
     power_log_sd,
     spread,
 )
