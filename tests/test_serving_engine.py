@@ -37,6 +37,13 @@ def fleet(spec=EIGHT, count=2, **others):
     return ServiceSpec({spec.role: spec}, {spec.role: count}, **others)
 
 
+LAWS = {
+    "exponential": lambda rng, n: rng.exponential(1.0, n),
+    "constant": lambda rng, n: np.ones(n),
+    "lognormal": lambda rng, n: rng.lognormal(-0.5, 1.0, n),
+}
+
+
 def queue_waits_s(gaps_s, service_s, servers, routing="shared_queue"):
     """Wait of each request in a queue, through the code path of services; service in whole milliseconds."""
     tokens = np.maximum(np.round(1e3 * service_s), 1).astype(int)
@@ -69,11 +76,7 @@ def replications(law, servers, load, n=8_000, runs=64):
     found = []
     for run in range(runs):
         rng = np.random.default_rng(run)
-        service_s = {
-            "exponential": lambda: rng.exponential(1.0, n),
-            "constant": lambda: np.ones(n),
-            "lognormal": lambda: rng.lognormal(-0.5, 1.0, n),
-        }[law]()
+        service_s = LAWS[law](rng, n)
         found.append(queue_waits_s(rng.exponential(1 / (load * servers), n), service_s, servers)[n // 5 :].mean())
     return np.array(found)
 
