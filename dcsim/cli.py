@@ -15,9 +15,9 @@ VERBS = {
     "run": ("dcsim.study.cli", "run", "Simulate a scenario and write a run folder with its report."),
     "schedule": ("dcsim.study.cli", "schedule", "Run a scheduling policy alone on a job trace: waits, slowdown."),
     "size": (
-        "dcsim.study.cli",
+        "dcsim.study.sizing.cli",
         "size",
-        "Find the fewest GPUs on which a trace's jobs wait no longer than a limit.",
+        "Find the fewest GPUs for jobs that wait, or for requests with limits on latency.",
     ),
     "estimate": ("dcsim.study.cli", "estimate", "Estimate one training run or one service, with intervals."),
     "plant": (

@@ -8,7 +8,12 @@ from dcsim.catalog.load import Assumptions, catalog
 from dcsim.catalog.published_power import node_power_w
 from dcsim.errors import UnknownNameError
 from dcsim.physics.servers import ServerPower
-from dcsim.services import server_power
+
+
+def server_power(used: Assumptions, server: str) -> ServerPower:
+    """Power parameters of a server of the catalog."""
+    names = ("electronics_idle_w", "electronics_max_w", "fan_max_w", "liquid_frac")
+    return ServerPower(*(used.use("power of servers", "servers", server, name) for name in names))
 
 
 @dataclass(frozen=True)

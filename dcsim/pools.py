@@ -10,10 +10,11 @@ from dcsim.capacity import PoolDesign
 from dcsim.catalog.load import Assumptions
 from dcsim.model.facility import Fabric, PoolParts
 from dcsim.model.load import Loaded
+from dcsim.nodes import server_power
 from dcsim.physics.cooling import COOLING
 from dcsim.physics.fabric import FABRICS
 from dcsim.registry import lookup
-from dcsim.services import PoolServices, Services, server_power
+from dcsim.services import PoolServices, Services
 from dcsim.units import kw_from_w, w_from_kw
 
 Floats = NDArray[np.float64]

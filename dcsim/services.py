@@ -73,12 +73,6 @@ class Services:
         )
 
 
-def server_power(used: Assumptions, server: str) -> ServerPower:
-    """Power parameters of a server of the catalog."""
-    names = ("electronics_idle_w", "electronics_max_w", "fan_max_w", "liquid_frac")
-    return ServerPower(*(used.use("power of servers", "servers", server, name) for name in names))
-
-
 def services(
     used: Assumptions,
     class_names: tuple[str, ...],

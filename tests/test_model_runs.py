@@ -8,8 +8,8 @@ from dcsim import pipeline
 from dcsim.catalog.fitted import fitted
 from dcsim.catalog.hardware import server_gpu
 from dcsim.errors import InputError, UnknownNameError
+from dcsim.nodes import server_power
 from dcsim.physics.servers import electronics_w
-from dcsim.services import server_power
 
 RUN = "{name: mine, model: llama3.1-8b, gpus: %d, tokens: 1.0e10, submit_day: %g}"
 

@@ -18,7 +18,7 @@ from dcsim.sim.policies import POLICIES
 from dcsim.sim.recorder import STOP_REASONS
 from dcsim.study import cli
 from dcsim.study.schedule import schedule, tenancy
-from dcsim.study.size import size
+from dcsim.study.sizing.jobs import size
 from dcsim.workload.jobs import Jobs
 
 PREEMPTED = STOP_REASONS.index("preempted")

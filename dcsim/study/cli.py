@@ -1,4 +1,4 @@
-"""``dcsim run``, ``dcsim schedule``, ``dcsim estimate`` and ``dcsim plant``."""
+"""``dcsim run``, ``dcsim schedule``, ``dcsim size jobs``, ``dcsim estimate`` and ``dcsim plant``."""
 
 import importlib
 import json
@@ -23,8 +23,8 @@ from dcsim.sim.policies import POLICIES
 from dcsim.study import estimate_inference, estimate_mixed, estimate_training, pods
 from dcsim.study import plant as plants
 from dcsim.study import schedule as schedules
-from dcsim.study import size as sizes
 from dcsim.study.estimate import Figure
+from dcsim.study.sizing import jobs as sizes
 from dcsim.study.summary import number, summary
 from dcsim.units import SECONDS_PER_MINUTE
 from dcsim.workload.traces.formats import source

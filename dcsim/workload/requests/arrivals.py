@@ -4,15 +4,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 
 from dcsim.errors import RangeError
 from dcsim.rng import stream
 from dcsim.units import HOURS_PER_YEAR
 from dcsim.workload.jobs import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HOURS_PER_MONTH = HOURS_PER_YEAR / 12
 
@@ -285,6 +287,9 @@ def hourly_rate_per_s(
         raise RangeError(f"mean_rate_per_s: {mean_rate_per_s} is below 0 or not finite")
     if not (math.isfinite(growth_frac_per_month) and growth_frac_per_month > -1):
         raise RangeError(f"growth_frac_per_month: {growth_frac_per_month} is not above -1, the loss of all")
+    # Loaded on use: only the calendar needs it.
+    import pandas as pd
+
     when = pd.date_range(_moment(start, "start"), periods=hours, freq="h")
     rate = mean_rate_per_s * (1.0 + growth_frac_per_month) ** (np.arange(hours) / _HOURS_PER_MONTH)
     rate *= _profile("hour_profile", hour_profile, 24)[when.hour]
@@ -297,7 +302,9 @@ def hourly_rate_per_s(
     return rate
 
 
-def _moment(of: date | str, name: str) -> pd.Timestamp:
+def _moment(of: date | str, name: str) -> "pd.Timestamp":
+    import pandas as pd
+
     try:
         moment = pd.Timestamp(of)
     except ValueError:

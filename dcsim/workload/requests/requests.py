@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from dcsim.errors import RangeError
 from dcsim.workload.jobs import Floats, Ints
@@ -191,6 +190,9 @@ def statistics(requests: Requests) -> dict[str, float]:
             value = float(np.quantile(tokens, quantile)) if len(tokens) else math.nan
             figures[f"{name}_p{100 * quantile:.0f}_tokens"] = value
         figures[f"{name}_cv"] = float(tokens.std()) / mean if len(tokens) else math.nan
+    # Loaded on use: it takes longer than most of what needs this file.
+    from scipy.stats import spearmanr
+
     # Ranks of lengths that are all alike have no correlation.
     varied = len(requests) > 1 and np.ptp(requests.prompt) > 0 and np.ptp(requests.output) > 0
     rank = float(spearmanr(requests.prompt, requests.output).statistic) if varied else math.nan
