@@ -25,6 +25,9 @@ class Process(Protocol):
     def points(self, total: float, rate_per_s: float, draws: np.random.Generator) -> Floats:
         """Draw the points before *total*, rising, at a mean rate that turns seconds into units of the clock."""
 
+    def together(self) -> float:
+        """Requests over which arrivals hang together, about: a run must hold many times as many. [1]"""
+
 
 @dataclass(frozen=True)
 class Poisson:
@@ -33,6 +36,10 @@ class Poisson:
     def points(self, total: float, rate_per_s: float, draws: np.random.Generator) -> Floats:
         """Points before *total*, shape (n,); the rate does not matter."""
         return np.sort(draws.random(draws.poisson(total))) * total
+
+    def together(self) -> float:
+        """One: no request knows of another."""
+        return 1.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,10 @@ class Recorded:
 
         return _before(total, np.concatenate([[draws.random() * unit[at]], rest]), more)
 
+    def together(self) -> float:
+        """Gaps of a block."""
+        return float(math.ceil(len(self.gaps) ** (2 / 3)) if self.block is None else self.block)
+
 
 @dataclass(frozen=True)
 class Bursty:
@@ -141,6 +152,10 @@ class Bursty:
         if self.gap_cv < 1:
             return _gamma(self.gap_cv, total, draws)
         return _interrupted(*self.rates(rate_per_s), total, draws)
+
+    def together(self) -> float:
+        """The index of dispersion of counts over long windows, which independent gaps have. [1]"""
+        return max(self.gap_cv**2, 1.0)
 
     def rates(self, rate_per_s: float) -> tuple[float, float, float]:
         """Rates while on, from on to off, and from off to on, per request of the mean rate; needs gaps above Poisson's.
