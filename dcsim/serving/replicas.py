@@ -93,15 +93,8 @@ class Replica:
         role: str = "both",
     ) -> ReplicaSpec:
         """The replica as the request-level simulation has it; see :class:`ReplicaSpec`."""
-        of = self.rates
-        return ReplicaSpec(
-            step_s=float(of.weights_s + of.layers_s),
-            request_s=float(of.request_s + of.token_s + of.state_s),
-            context_s=float(of.context_s),
-            token_s=float(of.token_s),
-            attention_s=float(of.attention_s),
-            experts_s=float(of.experts_s),
-            missed_frac=float(of.missed_frac),
+        return spec_of(
+            self.rates,
             most_requests=most_requests,
             room_tokens=self.room_tokens,
             request_tokens=self.request_tokens,
@@ -143,12 +136,7 @@ class Replica:
         did : ndarray, shape (m, 7)
             See :class:`dcsim.sim.serving.replica.Tally`.
         """
-        of = self.rates
-        busy_s, steps, decoded, context, computed, pairs, touched = np.asarray(did, dtype=float).T
-        moved_b = of.weights_b * steps + of.experts_b * touched + of.context_b * context + of.state_b * decoded
-        flop = of.token_flop * (decoded + computed) + of.attention_flop * pairs
-        over_s = np.maximum(busy_s, 1e-12)
-        return self.busy_power_w(moved_b / of.bandwidth_b_s / over_s, flop / of.matmul16_flop_s / over_s)
+        return self.busy_power_w(*used_of_windows(self.rates, did))
 
     def node_power_w(self, gpus_w: Any, inlet_c: float = INLET_C) -> Floats:
         """Power of a replica's share of its nodes when its GPUs draw *gpus_w*; the rest idles, fans follow the heat.
@@ -160,6 +148,29 @@ class Replica:
         electronics = np.asarray(gpus_w, dtype=float) + rest_w
         per_node = of.gpus / self.gpus
         return np.asarray(electronics + fan_w(of.power, electronics * per_node, inlet_c) / per_node, dtype=float)
+
+
+def spec_of(of: StepRates, **others: Any) -> ReplicaSpec:
+    """What steps cost as the request-level simulation has it; the rest as stated."""
+    return ReplicaSpec(
+        step_s=float(of.weights_s + of.layers_s),
+        request_s=float(of.request_s + of.token_s + of.state_s),
+        context_s=float(of.context_s),
+        token_s=float(of.token_s),
+        attention_s=float(of.attention_s),
+        experts_s=float(of.experts_s),
+        missed_frac=float(of.missed_frac),
+        **others,
+    )
+
+
+def used_of_windows(of: StepRates, did: Floats) -> tuple[Floats, Floats]:
+    """Shares of peak memory bandwidth and of the peak matrix rate that steps used in each window, shape (m,). [1]"""
+    busy_s, steps, decoded, context, computed, pairs, touched = np.asarray(did, dtype=float).T
+    moved_b = of.weights_b * steps + of.experts_b * touched + of.context_b * context + of.state_b * decoded
+    flop = of.token_flop * (decoded + computed) + of.attention_flop * pairs
+    over_s = np.maximum(busy_s, 1e-12)
+    return moved_b / of.bandwidth_b_s / over_s, flop / of.matmul16_flop_s / over_s
 
 
 def splits(gpu: str) -> list[int]:

@@ -5,14 +5,14 @@ against the simulation of the very service that it stands for: its replicas, len
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dcsim.serving.capacity import WARM_FRAC, Options, sample, service
 from dcsim.serving.demand import Asked
-from dcsim.serving.latency import METRICS, times_s
+from dcsim.serving.latency import METRICS, percentile_s, times_s
 from dcsim.serving.replicas import Replica
 from dcsim.sim.serving.engine import Served, serve
 from dcsim.sim.serving.scaling import Scaling
@@ -23,11 +23,13 @@ _TAIL = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
 CHANCES = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, *_TAIL])
 # Load above which a steady simulation says little of an hour: queues take longer than it to settle.
 KNOWN_LOAD = 0.8
-LOADS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, KNOWN_LOAD, 0.95)
+LOADS = (0.02, 0.06, 0.1, 0.16, 0.25, 0.4, 0.55, 0.7, KNOWN_LOAD, 0.95)
 # Replicas of a scaled service that stand for more, in the mean.
 MOST_SCALED = 8.0
-# Bursts that a steady run holds, and its requests at the least and at the most.
-_BURSTS, _LEAST, _MOST = 100.0, 10_000, 40_000
+# Independent runs of a point: so many at least and at most, each of so many requests, until the p95 of first tokens is
+# known so well, as one standard error of its logarithm. The rule is that of BigHouse (D. Meisner and others, 2012).
+_LEAST_RUNS, _MOST_RUNS, _KNOWN_SE = 3, 12, 0.04
+_BURSTS, _LEAST, _MOST = 40.0, 4_000, 20_000
 # Shortest steady run of a scaled service, in times for which counts are kept up.
 _DOWN_TIMES = 4.0
 
@@ -55,23 +57,39 @@ class Point:
     latency_s: Floats
 
 
-def point(of: Replica, done: Served, since_s: float) -> Point:
-    """What a simulation at a steady rate shows after *since_s*; windows of its tally end there."""
-    until_s = float(done.requests.arrival_s[-1])
-    replicas = float(done.replicas.integral(np.array([since_s, until_s]))[0]) / (until_s - since_s)
-    keep = (done.window_edges_s[:-1] >= since_s) & (done.window_edges_s[1:] <= until_s)
-    did = done.did[keep].sum(axis=0)
-    span_s = float(np.diff(done.window_edges_s)[keep].sum())
-    busy_frac = min(float(did[0]) / (span_s * replicas), 1.0) if span_s else 0.0
+def point(of: Replica, runs: Sequence[tuple[Served, float]]) -> Point:
+    """What steady simulations show together, each from a time on to its last arrival."""
+    replica_s = span_s = 0.0
+    did = np.zeros(7)
+    for done, since_s in runs:
+        until_s = float(done.requests.arrival_s[-1])
+        keep = (done.window_edges_s[:-1] >= since_s) & (done.window_edges_s[1:] <= until_s)
+        edges_s = done.window_edges_s[np.flatnonzero(keep)[[0, -1]] + np.array([0, 1])]
+        did += done.did[keep].sum(axis=0)
+        replica_s += float(done.replicas.integral(edges_s)[0])
+        span_s += float(edges_s[1] - edges_s[0])
+    busy_frac = min(float(did[0]) / replica_s, 1.0) if replica_s else 0.0
     busy_w = float(of.power_of_windows(did[None, :])[0]) if did[0] else 0.0
-    times = [times_s(done, name, since_s) for name in METRICS]
+    times = [np.concatenate([times_s(done, name, since_s) for done, since_s in runs]) for name in METRICS]
     return Point(
-        replicas=replicas,
+        replicas=replica_s / span_s,
         batch=float(did[2] / max(did[1], 1.0)),
         busy_frac=busy_frac,
         gpus_w=busy_frac * busy_w + (1.0 - busy_frac) * of.idle_w * of.gpus,
         latency_s=np.array([np.quantile(of, CHANCES) if len(of) else np.zeros(len(CHANCES)) for of in times]),
     )
+
+
+def _known(of: Replica, run: Callable[[int], tuple[Served, float]]) -> Point:
+    """A point from independent runs, as many as it takes."""
+    runs: list[tuple[Served, float]] = []
+    logs: list[float] = []
+    while len(runs) < _MOST_RUNS:
+        runs.append(run(len(runs)))
+        logs.append(math.log(max(percentile_s(times_s(runs[-1][0], "ttft", runs[-1][1]), 95.0), 1e-6)))
+        if len(runs) >= _LEAST_RUNS and np.std(logs, ddof=1) / math.sqrt(len(runs)) <= _KNOWN_SE:
+            break
+    return point(of, runs)
 
 
 @dataclass(frozen=True)
@@ -139,14 +157,17 @@ def fixed(of: Replica, asked: Asked, counts: Sequence[int], options: Options, se
         Replicas at which it is simulated, rising. [1]
     """
     most_per_s = of.most_per_s(asked.mean, options.most_requests)
-    enough = _enough(asked)
 
     def at(count: int, load: float) -> Point:
-        n = max(sample(of, asked, count, options), enough)
-        requests = asked.steady(load * most_per_s * count, n, seed, f"steady {count}")
-        until_s = float(requests.arrival_s[-1])
+        n = max(min(sample(of, asked, count, options), _MOST), _enough(asked))
         fleet = service(of, count, options, asked.prefix_hit_frac)
-        return point(of, serve(requests, fleet, window_s=until_s / 40.0), WARM_FRAC * until_s)
+
+        def run(index: int) -> tuple[Served, float]:
+            requests = asked.steady(load * most_per_s * count, n, seed, f"steady {count} {index}")
+            until_s = float(requests.arrival_s[-1])
+            return serve(requests, fleet, window_s=until_s / 40.0), WARM_FRAC * until_s
+
+        return _known(of, run)
 
     rows = tuple(tuple(at(count, load) for load in LOADS) for count in counts)
     return Surface(np.array(counts, dtype=float), np.array(LOADS), rows, scaled=False)
@@ -174,11 +195,15 @@ def scaled(of: Replica, asked: Asked, rates: Floats, scaling: Scaling, options: 
         tried = rate / factor
         warm_s = max(2.0 * scaling.down_s, 300.0)
         span_s = max(warm_s + max(_DOWN_TIMES * scaling.down_s, 1200.0), _enough(asked) / tried)
-        requests = asked.steady(tried, math.ceil(tried * span_s), seed, "scaled")
         begin = max(math.ceil(tried / each_per_s), 1)
         some = replace(scaling, most=max(round(scaling.most / factor), 1), least=round(scaling.least / factor))
         fleet = service(of, begin, options, asked.prefix_hit_frac, scaling={"both": some})
-        found = point(of, serve(requests, fleet, window_s=span_s / 60.0), warm_s)
+
+        def run(index: int) -> tuple[Served, float]:
+            requests = asked.steady(tried, math.ceil(tried * span_s), seed, f"scaled {index}")
+            return serve(requests, fleet, window_s=span_s / 60.0), warm_s
+
+        found = _known(of, run)
         return replace(found, replicas=found.replicas * factor)
 
     return Surface(np.ones(1), rates, (tuple(at(float(rate)) for rate in rates),), scaled=True)

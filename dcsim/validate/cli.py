@@ -45,7 +45,7 @@ def validate(
     """Compare predictions with the published figures of SUITE.
 
     Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, pue, reliability, replay,
-    schedule, training, water. All of them: --all.
+    schedule, serving, training, water. All of them: --all.
 
     Error is 100 (predicted / published - 1) in percent. No parameter is fitted here; rows on which one was fitted
     before are marked in sample.
@@ -57,7 +57,7 @@ def validate(
     if all_suites:
         if cases:
             raise click.UsageError("--cases needs the suite that it is for")
-        results = [run(name, known, shipped_cases(name, known)) for name, known in SUITES.items()]
+        results = [run(name, known, shipped_cases(name, known), checks=False) for name, known in SUITES.items()]
         if as_json:
             click.echo(json.dumps(results, indent=1, allow_nan=False))
         elif as_markdown:

@@ -1,6 +1,6 @@
 """Throughput and power of serving by batch against published sweeps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -9,17 +9,25 @@ import numpy as np
 from dcsim.catalog.fitted import Z90, Fitted, fitted, with_interval
 from dcsim.catalog.load import folder
 from dcsim.catalog.published_serving import COLUMNS, FILE, Point, correction, point, sweep_key, together
+from dcsim.physics.inference import DecodeStep
 from dcsim.validate.common import Case, Interval, Kind, Part, Prediction, Suite
 
 ANSWERS = {"output_throughput_tokens_per_sec": "token/s", "avg_power_watts": "W"}
 
 
-def _predict(
-    one: Point, time: Fitted, power: Fitted, own: Mapping[str, Fitted | None], extra: Mapping[str, float]
+def predicted(
+    one: Point,
+    time: Fitted,
+    power: Fitted,
+    own: Mapping[str, Fitted | None],
+    extra: Mapping[str, float],
+    stepped: Callable[[Point, Mapping[str, float]], DecodeStep] = lambda one, values: together([one]).step(values),
 ) -> Mapping[str, Prediction]:
-    """By fits of step time and power, and the sweep's own corrections of them where there are any."""
-    points = together([one])
-    step = points.step(time.parameters)
+    """By fits of step time and power, and the sweep's own corrections of them where there are any.
+
+    The mean step is that of the formula, or what *stepped* makes of the fit.
+    """
+    points, step = together([one]), stepped(one, time.parameters)
     middles = {"time": step.step_s, "power": points.power_w(step, power.parameters)}
     scatters = {"time": time.scatter, "power": power.scatter}
     found = {
@@ -47,18 +55,23 @@ def _spread(middle: Any, log_sd: float) -> tuple[Any, Any, Any]:
 
 def serve(case: Case) -> Mapping[str, Prediction]:
     """By the shipped fits; with its own correction where the sweep was fitted."""
-    one, known = point(case), fitted("inference")
+    return of_fits(point(case))
+
+
+def of_fits(one: Point, **others: Any) -> Mapping[str, Prediction]:
+    """A row by the shipped fits."""
+    known = fitted("inference")
     time = known.get(one.family) or known["hopper"]
     own = {what: known.get(f"{what}|{one.sweep}") for what in ("time", "power")}
     beyond = {"time": time.parameters["between_sweeps_sd"], "power": known["power"].parameters["between_sweeps_sd"]}
-    return _predict(one, time, known["power"], own, beyond)
+    return predicted(one, time, known["power"], own, beyond, **others)
 
 
 def without_sweep(case: Case) -> Mapping[str, Prediction]:
     """By fits that never saw the sweep."""
     one, known = point(case), fitted("validation/inference-left-out-sweeps")
     time, power = known[f"time|{one.sweep}"], known[f"power|{one.sweep}"]
-    return _predict(one, time, power, {"time": None, "power": None}, {"time": 0.0, "power": 0.0})
+    return predicted(one, time, power, {"time": None, "power": None}, {"time": 0.0, "power": 0.0})
 
 
 def without_batch(case: Case) -> Mapping[str, Prediction]:
@@ -66,7 +79,7 @@ def without_batch(case: Case) -> Mapping[str, Prediction]:
     one, base = point(case), fitted("validation/inference-left-out-sweeps")
     known = fitted("validation/inference-left-out-batches")
     own: dict[str, Fitted | None] = {what: known[f"{what}|{one.key}"] for what in ("time", "power")}
-    return _predict(one, base[f"time|{one.sweep}"], base[f"power|{one.sweep}"], own, {"time": 0.0, "power": 0.0})
+    return predicted(one, base[f"time|{one.sweep}"], base[f"power|{one.sweep}"], own, {"time": 0.0, "power": 0.0})
 
 
 def in_sample(case: Case) -> bool:

@@ -12,6 +12,7 @@ from dcsim.validate import (
     reliability,
     replay,
     schedule,
+    serving,
     training,
     water,
 )
@@ -29,6 +30,7 @@ SUITES: dict[str, Suite] = {
     "reliability": reliability.SUITE,
     "replay": replay.SUITE,
     "schedule": schedule.SUITE,
+    "serving": serving.SUITE,
     "training": training.SUITE,
     "water": water.SUITE,
 }
