@@ -313,6 +313,33 @@ class Dispatcher:
             self.preempt(job, now_s)
         self.service.take(node, now_s, return_s)
 
+    def lend(self, n_nodes: int, return_s: float) -> list[int]:
+        """Give up to *n_nodes* to services until *return_s*, and say which.
+
+        Free nodes go first, then those of the jobs that started last: these write a checkpoint and queue again. A job
+        that shares a node keeps it until none else is left.
+        """
+        now_s = self._env.now
+        self._foreign_event(now_s)
+        placement = self.placement
+        for share in (False, True):
+            for job in reversed([*self.running]):
+                if placement.free_nodes >= n_nodes:
+                    break
+                if bool(self.queue.size_of[job].share_gpus) == share:
+                    self.interruptions["services"] += 1
+                    self.preempt(job, now_s)
+        found = placement.highest_free(n_nodes)
+        for node in found:
+            self.service.lend(node, now_s, return_s)
+        return found
+
+    def take_back(self, node: int, expected_return_s: float) -> None:
+        """Have a node that was lent until *expected_return_s* for jobs again."""
+        now_s = self._env.now
+        self._foreign_event(now_s)
+        self.service.take_back(node, now_s, expected_return_s)
+
     def return_node(self, node: int, expected_return_s: float) -> None:
         """Put a repaired *node* back into service now, or aside where spares lack.
 

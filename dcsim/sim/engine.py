@@ -10,6 +10,7 @@ import simpy
 
 from dcsim.registry import lookup
 from dcsim.sim.arrivals import Arrivals
+from dcsim.sim.claims import Claims, claim
 from dcsim.sim.clock import Clock
 from dcsim.sim.dispatcher import Dispatcher
 from dcsim.sim.failures import Mode, Reliability, mode_failures, node_failures
@@ -27,6 +28,7 @@ from dcsim.sim.turns import TimeSlices, Turns
 from dcsim.workload.jobs import Floats, Ints, Jobs
 
 __all__ = [
+    "Claims",
     "ClusterSpec",
     "Elasticity",
     "Maintenance",
@@ -289,6 +291,9 @@ def _run_foreign(
             env.process(mode_failures(env, dispatcher, mode, groups, reliability, seed, crews, pool.suffix))
     if maintenance is not None:
         env.process(rounds(env, dispatcher, cluster.n_nodes, maintenance))
+    if pool.claims is not None:
+        # After the phases of the same moment, whose processes were started before.
+        env.process(claim(env, dispatcher, pool.claims))
 
 
 def _energise(

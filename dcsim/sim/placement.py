@@ -120,6 +120,19 @@ class Placement:
         self._set_free(leaf, self._free_masks[leaf] ^ 1 << place)
         self.free_nodes -= 1
 
+    def highest_free(self, n_nodes: int) -> list[int]:
+        """Up to *n_nodes* free nodes, those of the highest numbers, which jobs get last."""
+        found: list[int] = []
+        for leaf in range(len(self._free_masks) - 1, -1, -1):
+            mask = self._free_masks[leaf]
+            while mask and len(found) < n_nodes:
+                place = mask.bit_length() - 1
+                mask ^= 1 << place
+                found.append(leaf * self._nodes_per_leaf + place)
+            if len(found) == n_nodes:
+                break
+        return found
+
     def jobs_on(self, node: int) -> list[int]:
         """List the jobs that hold any part of *node*."""
         if node in self._sharers:

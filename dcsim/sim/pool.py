@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.errors import CapacityError, RangeError
+from dcsim.sim.claims import Claims
 from dcsim.sim.failures import Reliability, Scope
 from dcsim.sim.limits import PowerLimit, Tenancy, Walltime
 from dcsim.sim.maintenance import Maintenance
@@ -94,6 +95,8 @@ class Pool:
         Most GPUs of a job here, whatever there is; no such limit if None. [GPU]
     slices : TimeSlices or None
         GPUs used in turns, of jobs of one GPU; the cluster then counts turns as GPUs, and up-links are not looked at.
+    claims : Claims or None
+        Nodes that services take from the jobs; none if None.
     """
 
     cluster: ClusterSpec
@@ -106,6 +109,7 @@ class Pool:
     power: PowerLimit | None = None
     largest_job: int | None = None
     slices: TimeSlices | None = None
+    claims: Claims | None = None
 
     @property
     def suffix(self) -> str:

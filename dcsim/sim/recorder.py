@@ -34,6 +34,8 @@ class Recorder:
     __slots__ = (
         "added_nodes",
         "added_time_s",
+        "lent_change",
+        "lent_time_s",
         "node",
         "node_change",
         "node_time_s",
@@ -65,6 +67,8 @@ class Recorder:
         self.power_state = array("q")
         self.added_time_s = array("d")
         self.added_nodes = array("q")
+        self.lent_time_s = array("d")
+        self.lent_change = array("q")
 
     def start(self, now_s: float, job: int, span: int, gpus: int) -> None:
         """Record that *job* started on *gpus* GPUs over *span* leaves."""
@@ -90,6 +94,11 @@ class Recorder:
         self.power_time_s.append(time_s)
         self.power_change.append(change)
         self.power_state.append(state)
+
+    def nodes_lent(self, now_s: float, change: int) -> None:
+        """Record that so many nodes more are lent to services."""
+        self.lent_time_s.append(now_s)
+        self.lent_change.append(change)
 
     def nodes_added(self, now_s: float, n_nodes: int) -> None:
         """Record that *n_nodes* new nodes were energised."""
@@ -165,6 +174,8 @@ class SimResult:
         How much work the simulation was.
     interruptions : dict of int
         How often a running job was stopped by a fault, by cause.
+    lent_time_s, lent_change : ndarray, shape (n_lent,)
+        How many nodes more are lent to services from when on. [s]
     """
 
     jobs: Jobs
@@ -195,6 +206,8 @@ class SimResult:
     power_state: Ints
     counters: Counters
     interruptions: dict[str, int] = field(default_factory=dict)
+    lent_time_s: Floats = field(default_factory=lambda: np.zeros(0))
+    lent_change: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def of(self, rows: Ints) -> "SimResult":
         """The same for some of the jobs, ascending, which are all that have segments; nodes stay as they are."""
@@ -217,6 +230,10 @@ class SimResult:
     def gpus_down(self) -> StepSeries:
         """GPUs in failed nodes."""
         return StepSeries.from_changes(self.node_time_s, -self.node_change * self.gpus_per_node)
+
+    def nodes_lent(self) -> StepSeries:
+        """Nodes lent to services."""
+        return StepSeries.from_changes(self.lent_time_s, self.lent_change)
 
     def gpus_allocated(self) -> StepSeries:
         """GPUs held by jobs."""
@@ -340,4 +357,6 @@ def result(
         power_state=np.array(log.power_state, dtype=np.int64),
         counters=counters,
         interruptions=interruptions or {},
+        lent_time_s=np.array(log.lent_time_s, dtype=float),
+        lent_change=np.array(log.lent_change, dtype=np.int64),
     )

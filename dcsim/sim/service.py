@@ -9,7 +9,7 @@ from dcsim.sim.placement import Placement
 from dcsim.sim.recorder import BOOTING, OFF, SWITCHING_OFF, Recorder
 from dcsim.sim.reservations import Reservations
 
-OUT, IN_SERVICE, SPARE, ASLEEP = range(4)
+OUT, IN_SERVICE, SPARE, ASLEEP, LENT = range(5)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Service:
     Attributes
     ----------
     state : bytearray
-        By node: ``OUT``, ``IN_SERVICE``, ``SPARE`` or ``ASLEEP``.
+        By node: ``OUT``, ``IN_SERVICE``, ``SPARE``, ``ASLEEP`` or ``LENT``.
     asleep : int
         Nodes that are switched off or on the way there, as one bitset.
     booting : int
@@ -131,6 +131,21 @@ class Service:
         self.state[node] = OUT
         self._reservations.expect(return_s, 1)
         self._recorder.node_changed(now_s, node, -1)
+
+    def lend(self, node: int, now_s: float, return_s: float) -> None:
+        """Give a free *node* to services; it is expected back at *return_s*."""
+        self._came_or_went()
+        self._placement.remove_node(node)
+        self.state[node] = LENT
+        self._reservations.expect(return_s, 1)
+        self._recorder.nodes_lent(now_s, +1)
+
+    def take_back(self, node: int, now_s: float, expected_return_s: float) -> None:
+        """Have a lent *node* again; *expected_return_s* is what :meth:`lend` was told."""
+        self._came_or_went()
+        self._reservations.settle(expected_return_s, 1)
+        self._put(node)
+        self._recorder.nodes_lent(now_s, -1)
 
     def replace(self) -> None:
         """Let a spare, where one is left, take the place of a node that failed."""

@@ -1,0 +1,77 @@
+"""Nodes that services take from the jobs and give back, as their requests come and go."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from typing import Any, Protocol
+
+import simpy
+
+from dcsim.errors import RangeError
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Nodes that services hold, from each time on.
+
+    Parameters
+    ----------
+    nodes_from : tuple of (time_s, nodes)
+        In order of time. [s], [node]
+
+    Raises
+    ------
+    RangeError
+        If a time is out of order or a count below 0.
+    """
+
+    nodes_from: tuple[tuple[float, int], ...]
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if any(later_s <= earlier_s for (earlier_s, _), (later_s, _) in pairwise(self.nodes_from)):
+            raise RangeError("claims must be in order of time, each time once")
+        if any(not 0 <= time_s < inf or nodes < 0 for time_s, nodes in self.nodes_from):
+            raise RangeError("claims are at finite times from 0, of no fewer than 0 nodes")
+
+
+class Lender(Protocol):
+    """What claims need of the cluster."""
+
+    def lend(self, n_nodes: int, return_s: float) -> list[int]:
+        """Give up to *n_nodes* to services: free ones, then those of the jobs that started last, which queue again."""
+
+    def take_back(self, node: int, expected_return_s: float) -> None:
+        """Have a lent *node* for jobs again."""
+
+
+def claim(env: simpy.Environment, cluster: Lender, claims: Claims) -> Generator[simpy.Event, Any, None]:
+    """Hold as many nodes as are claimed, or as can be had; the node that was claimed last goes back first.
+
+    Nodes that are missing, because others have failed or a phase is not there yet, are asked for again at the next
+    change.
+    """
+    held: list[tuple[int, float]] = []
+    counts = claims.nodes_from
+    for index, (time_s, wanted) in enumerate(counts):
+        yield env.timeout(time_s - env.now)
+        while len(held) > wanted:
+            node, return_s = held.pop()
+            cluster.take_back(node, return_s)
+        later = index + 1
+        # From the highest count down, each lower one is held at least as long.
+        returns: list[tuple[float, int]] = []
+        for count in range(wanted, len(held), -1):
+            while later < len(counts) and counts[later][1] >= count:
+                later += 1
+            return_s = counts[later][0] if later < len(counts) else inf
+            if returns and returns[-1][0] == return_s:
+                returns[-1] = (return_s, returns[-1][1] + 1)
+            else:
+                returns.append((return_s, 1))
+        for return_s, n_nodes in reversed(returns):
+            found = cluster.lend(n_nodes, return_s)
+            held += [(node, return_s) for node in found]
+            if len(found) < n_nodes:
+                break
