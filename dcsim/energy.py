@@ -13,6 +13,7 @@ from dcsim.columns import INTERVALS, JOBS, OF_POOLS, POOLS
 from dcsim.errors import CapacityError
 from dcsim.physics.rack_supplies import compute_power_w
 from dcsim.pools import BuiltPool
+from dcsim.serving.plan import Outcome
 from dcsim.sim.engine import PoolResult
 from dcsim.sim.recorder import OFF, QUEUED_AGAIN, STATUSES, SimResult
 from dcsim.steps import StepSeries, sum_by
@@ -74,7 +75,16 @@ def waiting(result: SimResult) -> StepSeries:
     return StepSeries.from_changes(times_s, np.concatenate([asked[submitted], -started, started[again]]))
 
 
-def account(facility: Facility, results: Sequence[PoolResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def lent_nodes(facility: Facility, result: SimResult) -> Floats:
+    """Mean nodes of a pool that services held in each interval, shape (n,). [node]"""
+    if not len(result.lent_time_s):
+        return np.zeros(len(facility.edges_s) - 1)
+    return np.asarray(result.nodes_lent().integral(facility.edges_s) / facility.interval_s, dtype=float)
+
+
+def account(
+    facility: Facility, results: Sequence[PoolResult], services: Sequence[Sequence[Outcome]] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Interval table of a plan.
 
     Parameters
@@ -83,6 +93,8 @@ def account(facility: Facility, results: Sequence[PoolResult]) -> tuple[pd.DataF
         Pools, ratings by phase, plant, power chain, weather and carbon.
     results : sequence of PoolResult
         What the jobs did in each pool.
+    services : sequence of sequence of Outcome, or None
+        What the services did in each pool; none if None.
 
     Returns
     -------
@@ -98,8 +110,8 @@ def account(facility: Facility, results: Sequence[PoolResult]) -> tuple[pd.DataF
     edges_s = facility.edges_s
     duration_s = np.diff(edges_s)
     of_pools = [
-        _of_pool(pool, one.result, edges_s, facility.interval_s)
-        for pool, one in zip(facility.pools, results, strict=True)
+        _of_pool(pool, one.result, served, lent_nodes(facility, one.result), edges_s, facility.interval_s)
+        for pool, one, served in zip(facility.pools, results, services or [()] * len(results), strict=True)
     ]
 
     def total(name: str) -> Floats:
@@ -116,7 +128,8 @@ def account(facility: Facility, results: Sequence[PoolResult]) -> tuple[pd.DataF
     # Cold plates take their share of what the electronics of their servers draw.
     liquid_w = np.asarray(
         sum(
-            of.server.liquid_frac * (one["job_power_w"] + one["idle_power_w"] - one["server_fan_power_w"])
+            of.server.liquid_frac
+            * (one["job_power_w"] + one["service_power_w"] + one["idle_power_w"] - one["server_fan_power_w"])
             for of, one in zip(facility.design.pools, of_pools, strict=True)
         )
     )
@@ -151,8 +164,15 @@ def account(facility: Facility, results: Sequence[PoolResult]) -> tuple[pd.DataF
     )
 
 
-def _of_pool(pool: BuiltPool, result: SimResult, edges_s: Floats, interval_s: int) -> dict[str, Floats]:
-    """Columns of ``OF_POOLS`` of one pool."""
+def _of_pool(
+    pool: BuiltPool,
+    result: SimResult,
+    served: Sequence[Outcome],
+    lent: Floats,
+    edges_s: Floats,
+    interval_s: int,
+) -> dict[str, Floats]:
+    """Columns of ``OF_POOLS`` of one pool, whose services held *lent* nodes."""
 
     def mean(series: StepSeries) -> Floats:
         return series.integral(edges_s) / interval_s
@@ -161,7 +181,11 @@ def _of_pool(pool: BuiltPool, result: SimResult, edges_s: Floats, interval_s: in
     energised, down = mean(result.gpus_energised()), mean(result.gpus_down())
     # A failed node stays powered while it is diagnosed, so it idles; one that is started or stopped draws as if it did.
     off = mean(result.nodes_by_power_state())[:, OFF]
-    idle_gpus = np.maximum(energised - held[:, 2] - off * result.gpus_per_node, 0.0)
+    idle_gpus = np.maximum(energised - held[:, 2] - (off + lent) * result.gpus_per_node, 0.0)
+    none = np.zeros(len(lent))
+    service_w, service_fan_w = (
+        np.asarray(sum((getattr(one, name) for one in served), none)) for name in ("power_w", "fan_w")
+    )
     services, gpus = pool.services, pool.gpus_per_slot
     return {
         "gpus_energised": energised * gpus,
@@ -169,9 +193,11 @@ def _of_pool(pool: BuiltPool, result: SimResult, edges_s: Floats, interval_s: in
         "gpus_allocated": held[:, 2] * gpus,
         "jobs_queued": queue[:, 0],
         "gpus_queued": queue[:, 1] * gpus,
+        "gpus_serving": lent * result.gpus_per_node * gpus,
         "job_power_w": held[:, 0],
+        "service_power_w": service_w,
         "idle_power_w": idle_gpus * services.idle_gpu_power_w + off * pool.node_off_w,
-        "server_fan_power_w": held[:, 1] + idle_gpus * services.idle_gpu_fan_w,
+        "server_fan_power_w": held[:, 1] + service_fan_w + idle_gpus * services.idle_gpu_fan_w,
     }
 
 
@@ -193,14 +219,16 @@ def pool_findings(pools: pd.DataFrame, jobs: pd.DataFrame) -> list[dict[str, Any
     found = []
     for name, of in pools.groupby("pool", sort=False):
         seconds = of["duration_s"].to_numpy()
-        held, energised = (float(of[column].to_numpy() @ seconds) for column in ("gpus_allocated", "gpus_energised"))
-        energy_j = float((of["job_power_w"] + of["idle_power_w"]).to_numpy() @ seconds)
+        held, serving, energised = (
+            float(of[column].to_numpy() @ seconds) for column in ("gpus_allocated", "gpus_serving", "gpus_energised")
+        )
+        energy_j = float((of["job_power_w"] + of["service_power_w"] + of["idle_power_w"]).to_numpy() @ seconds)
         went = jobs[(jobs["pool"] == name) & jobs["start_s"].notna()]
         found.append(
             {
                 "pool": str(name),
                 "gpus": float(of["gpus_energised"].iloc[-1]),
-                "allocated_frac": held / energised if energised else None,
+                "allocated_frac": (held + serving) / energised if energised else None,
                 "jobs_started": len(went),
                 "mean_wait_h": float((went["start_s"] - went["ready_s"]).mean()) / SECONDS_PER_HOUR
                 if len(went)
@@ -229,7 +257,7 @@ def _surround(facility: Facility, table: dict[str, NDArray[Any]], plates_w: Floa
         table["fabric_power_w"][rows] = capacity.fabric_power_w
         table["support_power_w"][rows] = capacity.support_power_w
         table["lighting_power_w"][rows] = capacity.lighting_power_w
-        servers_w = table["job_power_w"][rows] + table["idle_power_w"][rows]
+        servers_w = table["job_power_w"][rows] + table["service_power_w"][rows] + table["idle_power_w"][rows]
         it_w = servers_w + table["fabric_power_w"][rows] + table["support_power_w"][rows]
         try:
             losses, plant = facility.design.power(capacity, it_w, plates_w[rows], facility.climate.rows(rows))

@@ -38,8 +38,9 @@ def dimensions(
     late = intervals[intervals["start_s"] >= final.start_s]
     racks = sum(phase.rack_slots for phase in scenario.facility.phases)
     used_racks = sum(-(-n // pool.nodes_per_rack) for pool, n in zip(facility.pools, final.pool_servers, strict=True))
+    held = late["gpus_allocated"] + late["gpus_serving"]
     found = [
-        Dimension("GPUs", float(facility.gpus(final)), float(late["gpus_allocated"].max()), "GPU"),
+        Dimension("GPUs", float(facility.gpus(final)), float(held.max()), "GPU"),
         Dimension(
             "utility power", mw_from_w(final.utility_rating_w), mw_from_w(float(late["facility_power_w"].max())), "MW"
         ),

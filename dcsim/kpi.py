@@ -1,7 +1,7 @@
 """Key figures: one function each, with its unit and the standard or rule that defines it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Results:
     it_peak_frac: float
     full_month: int | None = None
     has_path: bool = False
+    services: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def energy_j(self, column: str) -> float:
         """Energy over the plan of a power column. [J]"""
@@ -67,8 +68,9 @@ class Results:
         return float(self.ledger.loc[self.ledger["category"] == category, "amount_usd"].sum())
 
     def allocated_gpu_h(self) -> Floats:
-        """Allocated GPU-hours of each month from the first cash flow on, shape (n_months,)."""
-        hours = self.intervals["gpus_allocated"].to_numpy() * self.intervals["duration_s"].to_numpy() / SECONDS_PER_HOUR
+        """GPU-hours held by jobs and services in each month from the first cash flow on, shape (n_months,)."""
+        held = (self.intervals["gpus_allocated"] + self.intervals["gpus_serving"]).to_numpy()
+        hours = held * self.intervals["duration_s"].to_numpy() / SECONDS_PER_HOUR
         origin = np.datetime64(self.scenario.plan.start, "s")
         months = (origin + self.intervals["start_s"].to_numpy().astype("timedelta64[s]")).astype("datetime64[M]")
         numbers = months.astype(np.int64) + 1970 * 12
@@ -217,6 +219,27 @@ def cost_usd_per_gpu_h(r: Results) -> float:
     return _ratio(r.present_value(cost), r.present_value(r.allocated_gpu_h()), "allocated GPU time")
 
 
+def _of_services(r: Results, column: str) -> float:
+    """Sum over services and intervals of a rate times time."""
+    if r.services.empty:
+        raise Undefined("the scenario has no services: state workload.services")
+    return float(r.services[column].to_numpy() @ r.services["duration_s"].to_numpy())
+
+
+def requests_known_frac(r: Results) -> float:
+    """Share of the requests that come when latency is known."""
+    came = _of_services(r, "requests_per_s")
+    some = r.services["ttft_p95_s"].notna().to_numpy()
+    weight = (r.services["requests_per_s"] * r.services["duration_s"]).to_numpy()
+    return _ratio(float(weight[some].sum()), came, "requests")
+
+
+def cost_usd_per_million_tokens(r: Results) -> float:
+    """Levelised cost of a million tokens of answers, by the GPU-hours that services hold."""
+    gpu_h = _of_services(r, "gpus") / SECONDS_PER_HOUR
+    return cost_usd_per_gpu_h(r) * _ratio(gpu_h, _of_services(r, "output_tokens_per_s") / 1e6, "tokens of answers")
+
+
 KPIS: dict[str, Kpi] = {
     "pue": Kpi(pue, "1", "facility energy over IT energy at the rack inputs, ISO/IEC 30134-2 category 3"),
     "pue_design_hour": Kpi(
@@ -250,14 +273,18 @@ KPIS: dict[str, Kpi] = {
         lambda r: float(r.intervals["gpus_energised"].iloc[-1]), "GPU", "GPUs in powered racks at the end of the plan"
     ),
     "gpu_allocated_frac": Kpi(
-        lambda r: _ratio(_gpu_seconds(r, "gpus_allocated"), _gpu_seconds(r, "gpus_energised"), "energised GPU time"),
+        lambda r: _ratio(
+            _gpu_seconds(r, "gpus_allocated") + _gpu_seconds(r, "gpus_serving"),
+            _gpu_seconds(r, "gpus_energised"),
+            "energised GPU time",
+        ),
         "1",
-        "GPU-hours held by jobs over GPU-hours energised",
+        "GPU-hours held by jobs and services over GPU-hours energised",
     ),
     "gpu_goodput_frac": Kpi(
         gpu_goodput_frac,
         "1",
-        "GPU-hours that became lasting work at the reference speed over GPU-hours energised",
+        "GPU-hours of jobs that became lasting work at the reference speed over GPU-hours energised",
     ),
     "full_after_months": Kpi(
         full_after_months,
@@ -317,7 +344,25 @@ KPIS: dict[str, Kpi] = {
     "cost_usd_per_gpu_h": Kpi(
         cost_usd_per_gpu_h,
         "USD/GPU-h",
-        "present value of capital and operating cost less residual value over that of allocated GPU-hours",
+        "present value of capital and operating cost less residual value over that of GPU-hours of jobs and services",
+    ),
+    "requests_answered_frac": Kpi(
+        lambda r: _ratio(_of_services(r, "answered_per_s"), _of_services(r, "requests_per_s"), "requests"),
+        "1",
+        "requests that services answered within the plan over those that came",
+    ),
+    "requests_known_frac": Kpi(
+        requests_known_frac, "1", "requests that came when latency is known: at a load of at most 0.8, over all"
+    ),
+    "output_tokens_per_j": Kpi(
+        lambda r: _ratio(_of_services(r, "output_tokens_per_s"), _of_services(r, "power_w"), "energy of services"),
+        "1/J",
+        "tokens of answers over the energy of the nodes that services hold",
+    ),
+    "cost_usd_per_million_tokens": Kpi(
+        cost_usd_per_million_tokens,
+        "USD",
+        "cost_usd_per_gpu_h times the GPU-hours that services hold, over a million tokens of their answers",
     ),
     "carbon_t": Kpi(
         lambda r: float(r.intervals["carbon_kg"].sum()) / 1e3, "t", "location-based operational carbon of the plan"

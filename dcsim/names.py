@@ -15,6 +15,7 @@ from dcsim.physics.fabric import FABRICS
 from dcsim.registry import lookup, unknown
 from dcsim.sim.placement import STRATEGIES
 from dcsim.sim.policies import POLICIES
+from dcsim.sim.serving.fleet import ROUTING
 from dcsim.workload.demand import ARRIVALS
 
 Lookup = tuple[Place, Callable[[], object]]
@@ -56,6 +57,9 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
     if workload.reliability is not None:
         source = workload.reliability.source
         yield ("workload", "reliability", "source"), partial(catalog.part, "reliability", source)
+    for index, service in enumerate(workload.services):
+        yield ("workload", "services", index, "model"), partial(transformer, service.model)
+        yield ("workload", "services", index, "routing"), partial(lookup, ROUTING, service.routing, "routing")
     for index, run in enumerate(workload.runs):
         yield ("workload", "runs", index, "model"), partial(transformer, run.model)
     for index, campaign in enumerate(workload.campaigns):

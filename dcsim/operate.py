@@ -15,6 +15,7 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.pools import SWITCHING, BuiltPool
 from dcsim.registry import unknown
+from dcsim.serving.plan import Planned, claims
 from dcsim.sim.engine import (
     ClusterSpec,
     Elasticity,
@@ -52,6 +53,7 @@ class Prepared:
     demand: Demand
     reliability: Reliability | None
     stored: Stored | None
+    services: tuple[Planned, ...] = ()
 
 
 def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> tuple[PoolResult, ...]:
@@ -97,6 +99,7 @@ def _pool(ready: Prepared, index: int) -> Pool:
         power=_power(ready, of),
         largest_job=1 if of.instances > 1 else None,
         slices=None if of.turns is None else TimeSlices(of.gpus_per_server, of.turns.need_frac, of.turns.overhead_frac),
+        claims=claims(ready.services, facility, index),
     )
 
 

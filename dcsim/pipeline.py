@@ -1,6 +1,7 @@
 """The straight line: scenario -> build -> simulate -> account -> cost -> kpis -> run folder, one call a step."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from dcsim import headroom, runs
 from dcsim.build import build
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
-from dcsim.energy import account, it_peak_frac, job_table, pool_findings
+from dcsim.energy import account, it_peak_frac, job_table, lent_nodes, pool_findings
 from dcsim.errors import UnknownNameError
 from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
 from dcsim.finance.tariff import Tariff
@@ -20,6 +21,8 @@ from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
 from dcsim.operate import Prepared, Progress, simulated
+from dcsim.serving.plan import Outcome, outcomes, planned_services
+from dcsim.serving.table import service_findings, service_table
 from dcsim.sim.engine import Mode, Reliability
 from dcsim.storage import stored
 from dcsim.workload.demand import demand, job_classes
@@ -62,7 +65,9 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
         else dict(zip(jobs.jobs.class_names, reliability.checkpoint_interval_s.tolist(), strict=True))
     )
     kept = stored(scenario, modelled, between_s, facility)
-    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability, kept)
+    services, logs = planned_services(loaded, used, facility, draw)
+    jobs = replace(jobs, inputs={**jobs.inputs, **logs})
+    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability, kept, services)
 
 
 def run(
@@ -82,12 +87,13 @@ def run(
     share = 0.9 / (1 + draws)
     progress("build", 0.0)
     spread = [
-        _figures(prepare(loaded, draw), lambda step, done, i=draw: progress(f"draw {i + 1}", share * (i + done)))[0]  # type: ignore[misc]
+        _figures(prepare(loaded, draw), lambda step, done, i=draw: progress(f"draw {i + 1}", share * (i + done))).kpis  # type: ignore[misc]
         for draw in range(draws)
     ]
     ready = prepare(loaded)
     facility = ready.facility
-    figures, tables = _figures(ready, lambda step, done: progress(step, share * (draws + done)))
+    found = _figures(ready, lambda step, done: progress(step, share * (draws + done)))
+    figures, tables = found.kpis, found.tables
     for name, figure in figures.items():
         known = [draw[name]["value"] for draw in spread if draw[name]["value"] is not None]
         if known and figure["value"] is not None:
@@ -110,6 +116,7 @@ def run(
             "pools": pool_findings(tables["pools"], tables["jobs"]),
             **ready.demand.findings(),
             "headroom": headroom.findings(headroom.dimensions(scenario, facility, tables["intervals"], ready.stored)),
+            "services": service_findings(found.services, tables["services"], figures["cost_usd_per_gpu_h"]["value"]),
             "storage": None if ready.stored is None else ready.stored.findings(),
             "demand": _filling(ready),
             "notes": _notes(ready),
@@ -121,15 +128,31 @@ def run(
     )
 
 
-def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
-    """Simulate, account and cost: key figures, and the tables behind them."""
+@dataclass(frozen=True)
+class _Figures:
+    """Key figures, the tables behind them, and what became of the services in the order stated."""
+
+    kpis: dict[str, dict[str, Any]]
+    tables: dict[str, pd.DataFrame]
+    services: list[Outcome]
+
+
+def _figures(ready: Prepared, progress: Progress) -> _Figures:
+    """Simulate, account and cost."""
     scenario = ready.loaded.scenario
     happened = simulated(ready, progress)
     progress("account", 0.8)
-    intervals, pools = account(ready.facility, happened)
+    inlet_c = scenario.facility.cooling.supply_air_temp_c
+    served = [
+        outcomes(ready.services, ready.facility, index, lent_nodes(ready.facility, one.result), inlet_c)
+        for index, one in enumerate(happened)
+    ]
+    intervals, pools = account(ready.facility, happened, served)
     jobs = job_table(ready.facility, ready.demand, happened)
     progress("cost", 0.95)
-    quantities = monthly_quantities(ready.tariff, intervals, pools, scenario.plan.start, ready.facility.clean)
+    names = [of.stated.name for of in ready.services]
+    services = sorted((one for of in served for one in of), key=lambda one: names.index(one.planned.stated.name))
+    quantities = monthly_quantities(ready.tariff, intervals, pools, scenario.plan.start, ready.facility.clean, services)
     books = Books(scenario, ready.facility.assets, quantities, ready.used)
     ledger = cost(books)
     design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
@@ -144,16 +167,18 @@ def _figures(ready: Prepared, progress: Progress) -> tuple[dict[str, dict[str, A
         peak,
         None if path is None else path.full_for_good,
         path is not None,
+        service_table(ready.facility, services),
     )
     figures = kpis(results)
     tables = {
         "intervals": intervals,
         "pools": pools,
         "jobs": jobs,
+        "services": results.services,
         "ledger": ledger,
         "assumptions": ready.used.frame(),
     }
-    return figures, tables
+    return _Figures(figures, tables, services)
 
 
 def _filling(ready: Prepared) -> dict[str, Any] | None:
@@ -184,7 +209,8 @@ def _notes(ready: Prepared) -> list[str]:
             for pool in ready.facility.pools[1:]
             if pool.name not in revenue.price_factors
         ]
-    return [*proxies, *profile, *ready.facility.notes, *ready.demand.notes]
+    services = [note for of in ready.services for note in of.notes]
+    return [*proxies, *profile, *services, *ready.facility.notes, *ready.demand.notes]
 
 
 def _catalog(loaded: Loaded) -> Catalog:

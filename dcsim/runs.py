@@ -58,6 +58,11 @@ class Run:
         return pd.read_parquet(self.folder / "jobs.parquet")
 
     @cached_property
+    def services(self) -> pd.DataFrame:
+        """The services by interval."""
+        return pd.read_parquet(self.folder / "services.parquet")
+
+    @cached_property
     def ledger(self) -> pd.DataFrame:
         """The ledger."""
         return pd.read_parquet(self.folder / "ledger.parquet")

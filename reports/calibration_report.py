@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from dcsim.catalog.load import catalog
 from dcsim.physics.collectives import BUS_FACTOR
 
-from .figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW, Chart
+from .chart import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW, Chart
 from .page import chart_html, render
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, RED, GREY)

@@ -1,7 +1,6 @@
 """Figures of a run: each a function that returns a chart and the finding that is its title."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,29 +11,12 @@ from dcsim.finance.ledger import month_name, month_numbers, monthly_flows
 from dcsim.runs import Run
 from dcsim.units import mw_from_w
 
+from .chart import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW, Chart
+from .services import gpus_of_services, latency_of_services, load_of_services
+
 Floats = NDArray[np.float64]
 
-# Okabe and Ito's colours, told apart by colour-blind readers and legible on light and dark grounds.
-BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, RED, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#D8C400",
-    "#56B4E9",
-    "#D55E00",
-    "#8A8A8A",
-)
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure, its finding, and what it shows in one sentence."""
-
-    finding: str
-    figure: go.Figure
-    reading: str
 
 
 def _clock(run: Run) -> pd.DatetimeIndex:
@@ -167,6 +149,7 @@ def energy_by_use(run: Run) -> Chart:
     seconds = run.intervals["duration_s"].to_numpy()
     uses = {
         "jobs": "job_power_w",
+        "services": "service_power_w",
         "idle servers": "idle_power_w",
         "network fabric": "fabric_power_w",
         "storage and support": "support_power_w",
@@ -181,9 +164,12 @@ def energy_by_use(run: Run) -> Chart:
         "lighting and other": "other_power_w",
     }
     gwh = {name: float(run.intervals[column].to_numpy() @ seconds) / 3.6e12 for name, column in uses.items()}
+    if not run.findings["services"]:
+        del gwh["services"]
     total = sum(gwh.values())
     names = sorted(gwh, key=lambda name: gwh[name])
-    overhead = [n for n in uses if n not in ("jobs", "idle servers", "network fabric", "storage and support")]
+    it = ("jobs", "services", "idle servers", "network fabric", "storage and support")
+    overhead = [name for name in gwh if name not in it]
     first = max(overhead, key=lambda name: gwh[name])
     finding = (
         f"Jobs take {gwh['jobs'] / total:.0%} of the {total:,.0f} GWh bought; outside IT the largest user is "
@@ -305,12 +291,14 @@ def opex_by_item(run: Run) -> Chart:
 def queue_and_utilisation(run: Run) -> Chart:
     """Allocated share of GPUs and GPUs asked for by waiting jobs, by day."""
     day = _clock(run).floor("D")
-    columns = ["gpus_energised", "gpus_allocated", "gpus_down", "gpus_queued"]
+    serves = bool(run.findings["services"])
+    columns = ["gpus_energised", "gpus_allocated", "gpus_serving", "gpus_down", "gpus_queued"]
     daily = run.intervals[columns].groupby(day).mean()
     figure = go.Figure()
     for name, column, colour, dash in (
         ("energised", "gpus_energised", GREY, "dash"),
-        ("allocated", "gpus_allocated", BLUE, "solid"),
+        ("held by jobs", "gpus_allocated", BLUE, "solid"),
+        *((("held by services", "gpus_serving", GREEN, "solid"),) if serves else ()),
         ("waited for", "gpus_queued", ORANGE, "solid"),
         ("in repair", "gpus_down", RED, "solid"),
     ):
@@ -327,7 +315,8 @@ def queue_and_utilisation(run: Run) -> Chart:
     wait = run.kpis["queue_wait_mean_s"]["value"]
     waits = "no job started" if wait is None else f"a job waits {wait / 3600:.1f} h on average"
     finding = (
-        f"Jobs hold {run.kpis['gpu_allocated_frac']['value']:.0%} of the GPU time and {waits}; "
+        f"{'Jobs and services' if serves else 'Jobs'} hold {run.kpis['gpu_allocated_frac']['value']:.0%} of the GPU "
+        f"time and {waits}; "
         f"{run.kpis['gpu_goodput_frac']['value']:.0%} became lasting work"
     )
     return Chart(finding, figure, "Waited for: GPUs that jobs in the queue ask for. Daily means.")
@@ -358,7 +347,12 @@ def demand_against_capacity(run: Run) -> Chart | None:
 
 
 # Figures that some runs have.
-OPTIONAL: dict[str, Callable[[Run], Chart | None]] = {"demand": demand_against_capacity}
+OPTIONAL: dict[str, Callable[[Run], Chart | None]] = {
+    "demand": demand_against_capacity,
+    "service-gpus": gpus_of_services,
+    "service-latency": latency_of_services,
+    "service-load": load_of_services,
+}
 
 FIGURES: dict[str, Callable[[Run], Chart]] = {
     "power": power_over_time,

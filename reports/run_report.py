@@ -18,6 +18,7 @@ CARDS = (
     ("irr_frac", "internal rate of return", 100.0, "% a year"),
     ("payback_years", "payback", 1.0, "years"),
     ("cost_usd_per_gpu_h", "cost of an allocated GPU-hour", 1.0, "USD"),
+    ("cost_usd_per_million_tokens", "cost of a million tokens", 1.0, "USD"),
     ("capex_usd", "capital", 1e-6, "M USD"),
     ("opex_usd_per_year", "operating cost", 1e-6, "M USD a year"),
     ("gpus_installed", "GPUs installed", 1.0, ""),
@@ -34,6 +35,8 @@ CARDS = (
 )
 # Shown where there are contracts of clean power; without any they are the location-based carbon again.
 BY_CONTRACT = ("carbon_market_t", "carbon_hourly_t")
+# Shown where there are services.
+BY_SERVICE = ("cost_usd_per_million_tokens",)
 
 
 def write(folder: Path) -> None:
@@ -70,6 +73,8 @@ def _cards(run: Run) -> list[dict[str, Any]]:
     cards = []
     for name, heading, factor, unit in CARDS:
         if name in BY_CONTRACT and not run.scenario["site"]["clean_power"]:
+            continue
+        if name in BY_SERVICE and not run.findings["services"]:
             continue
         kpi = run.kpis[name]
         value = kpi["value"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from .figures import BLUE, GREEN, ORANGE, Chart
+from .chart import BLUE, GREEN, ORANGE, Chart
 from .page import chart_html, render
 
 Body = Mapping[str, Any]

@@ -76,6 +76,13 @@ def test_jobs_and_services_never_hold_more_than_there_is(policy):
     assert found.useful_s.sum() <= jobs.run_s.sum() * (1 + 1e-9)
 
 
+def test_another_node_is_lent_for_one_that_fails():
+    found = run(jobs_of((0.0, 10.0, 10.0, 1)), (0.0, 3), horizon_s=1e6, reliability=reliability(0.5))
+    times = np.arange(0.0, 1e6, 500.0)
+    assert found.gpus_down().at(times).max() > 0
+    assert (found.nodes_lent().at(times) == 3).mean() > 0.99
+
+
 def test_claims_and_maintenance_share_the_nodes():
     jobs = saturated_mix(200, 64, 0.6, 5, n_sizes=6)
     maintenance = Maintenance(3600.0, 36_000.0, 1800.0, 0.25)

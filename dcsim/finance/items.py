@@ -17,10 +17,22 @@ from dcsim.finance.tariff import BillLine, Tariff, bill
 from dcsim.model.economics import Economics, Nothing, Rental
 from dcsim.model.facility import CleanPower
 from dcsim.model.scenario import Scenario
+from dcsim.serving.plan import Outcome
 from dcsim.steps import sum_by
 from dcsim.units import SECONDS_PER_HOUR, m3_from_kg_water, mwh_from_j
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a service answered, by month, with its price; arrays of shape (n_months,). [million tokens]"""
+
+    service: str
+    model: str
+    kind: str
+    millions: Floats
+    usd_per_million: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Quantities:
     sewer_m3: Floats
     allocated_gpu_h: dict[str, Floats]
     fuel_l: Floats
+    tokens: tuple["Tokens", ...] = ()
     clean_mwh: tuple[tuple[CleanPower, Floats], ...] = ()
 
 
@@ -81,8 +94,9 @@ def monthly_quantities(
     pools: pd.DataFrame,
     plan_start: datetime.date,
     clean: Sequence[CleanSupply] = (),
+    services: Sequence[Outcome] = (),
 ) -> Quantities:
-    """Sum the interval table, that of the pools, and what contracts of clean power deliver, into months."""
+    """Sum the interval table, that of the pools, what services answer and clean power delivers, into months."""
     start_s = intervals["start_s"].to_numpy()
     when = pd.DatetimeIndex(np.datetime64(plan_start, "s") + start_s.astype("timedelta64[s]"))
     month = (when.year.to_numpy() * 12 + when.month.to_numpy() - 1 - month_number(plan_start)).astype(np.int64)
@@ -102,6 +116,15 @@ def monthly_quantities(
             str(name): total(of["gpus_allocated"].to_numpy() * hours) for name, of in pools.groupby("pool", sort=False)
         },
         fuel_l=total(intervals["generator_fuel_l"].to_numpy()),
+        tokens=tuple(
+            Tokens(stated.name, stated.model, kind, total(per_s * duration_s) / 1e6, price)
+            for of in services
+            for stated in (of.planned.stated,)
+            for kind, per_s, price in (
+                ("prompts", of.prompt_tokens_per_s, stated.usd_per_million_prompt_tokens),
+                ("answers", of.output_tokens_per_s, stated.usd_per_million_output_tokens),
+            )
+        ),
         clean_mwh=tuple((supply.contract, mwh_from_j(total(supply.power_w * duration_s))) for supply in clean),
     )
 
@@ -302,6 +325,18 @@ def revenue(books: Books) -> Iterator[Entry]:
             yield Entry(month, "revenue", item, "site", float(quantity), "GPU h", price * factor, source)
 
 
+def tokens(books: Books) -> Iterator[Entry]:
+    """Sell the tokens of services at the prices that the planner states, nominal and constant."""
+    if isinstance(books.economics.revenue, Nothing):
+        return
+    for of in books.quantities.tokens:
+        if of.usd_per_million == 0:
+            continue
+        label = f"tokens of {of.kind}: {of.service}, {of.model}"
+        for month, quantity in zip(books.months, of.millions, strict=True):
+            yield Entry(month, "revenue", label, "site", float(quantity), "M tokens", of.usd_per_million, "scenario")
+
+
 def rental_path(books: Books, terms: Rental) -> tuple[list[float], str]:
     """Price of each month: interpolated between the catalog's dated prices, then falling at a constant rate."""
     part = books.used.catalog.part("prices", terms.price_path)
@@ -347,6 +382,7 @@ COST_LINES: dict[str, CostLine] = {
     "staff": CostLine(staff, "people on site"),
     "insurance": CostLine(insurance, "insurance of what is in service"),
     "revenue": CostLine(revenue, "GPU-hours sold or charged"),
+    "tokens": CostLine(tokens, "tokens of services sold"),
     "residual": CostLine(residual, "value of what is left on the last day"),
 }
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dcsim.model.base import Count, Name, NonNegative, Positive, Stated, Text
+from dcsim.model.services import Service
 
 
 class Synthetic(Stated):
@@ -263,6 +264,9 @@ class Workload(Stated):
     """The jobs and their scheduler."""
 
     jobs: Annotated[Synthetic | Demanded | Trace, Field(discriminator="kind")]
+    services: tuple[Service, ...] = Field(
+        default=(), description="language models that answer requests, first come first with GPUs, all before jobs"
+    )
     runs: tuple[ModelRun, ...] = Field(default=(), description="training runs of known models, beside the jobs")
     campaigns: tuple[Campaign, ...] = Field(default=(), description="stages after each other, beside the jobs")
     class_models: dict[Name, Name] = Field(
@@ -344,6 +348,14 @@ class Workload(Stated):
     def _edf_has_deadlines(self) -> Self:
         if self.policy == "edf" and not self.deadlines:
             raise ValueError("policy edf orders jobs by their deadlines; state deadlines by workload class")
+        return self
+
+    @model_validator(mode="after")
+    def _services_have_names_of_their_own(self) -> Self:
+        names = [service.name for service in self.services]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"services: {', '.join(twice)} is the name of two services; name each once")
         return self
 
     @model_validator(mode="after")

@@ -13,12 +13,15 @@ from dcsim.serving.fluid import steady
 from dcsim.serving.latency import METRICS, Limit, excess, percentile_s, times_s
 from dcsim.serving.replicas import Replica
 from dcsim.sim.serving.engine import Served, ServiceSpec, serve
+from dcsim.workload.jobs import Floats, Ints
 from dcsim.workload.requests.requests import Requests
 
 # Share of a steady run that is left out, while the batch fills.
 WARM_FRAC = 0.15
 # Replicas that stand for more: a larger fleet spreads bursts no worse, so what these carry is on the safe side.
 MOST_SIMULATED = 16
+# Sizes of a fleet at which what it carries is found for those between.
+KNOTS = (1, 2, 4, 8, 16)
 # No fleet is planned nearer to what it can do at the most: queues would grow without end.
 MOST_LOAD = 0.97
 _HALVINGS = 6
@@ -207,6 +210,24 @@ def highest(
 
 def _faster(unit: Requests, rate_per_s: float) -> Requests:
     return replace(unit, arrival_s=unit.arrival_s / rate_per_s)
+
+
+def needed(rates: Floats, knots: Sequence[int], each_per_s: Sequence[float], most: int) -> Ints:
+    """The fewest replicas for each rate, by what each of a fleet carries at some sizes of it, shape (n,). [1]
+
+    Parameters
+    ----------
+    rates : ndarray, shape (n,)
+        Requests a second. [1/s]
+    knots, each_per_s : sequence of int, of float
+        Sizes of a fleet, rising, and requests a second that each of its replicas carries. [1], [1/s]
+    most : int
+        The largest count to try. [1]
+    """
+    counts = np.arange(1, most + 1)
+    carried = counts * np.interp(np.log(counts), np.log(np.asarray(knots, dtype=float)), each_per_s)
+    found = 1 + np.searchsorted(np.maximum.accumulate(carried), rates * (1.0 - 1e-9))
+    return np.where(rates > 0, np.minimum(found, most), 0).astype(np.int64)
 
 
 @dataclass(frozen=True)

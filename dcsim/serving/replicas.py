@@ -110,6 +110,12 @@ class Replica:
         names = ("weights_s", "experts_s", "context_s", "state_s", "token_s", "attention_s", "request_s", "layers_s")
         return replace(self, rates=replace(of, **{name: factor * getattr(of, name) for name in names}))
 
+    def drawn(self, draws: np.random.Generator) -> "Replica":
+        """An outcome of the calibration: step times and power off by what they miss on sweeps that no fit has seen."""
+        slower, hungrier = np.exp(draws.standard_normal(2) * (self.step_log_sd, self.power_log_sd))
+        power = replace(self.power, scale=self.power.scale * hungrier)
+        return replace(self.slowed(float(slower)), power=power)
+
     def largest_batch(self, request: MeanRequest, most_requests: float) -> float:
         """Requests that fit at once, by the mean of what they keep, at most *most_requests*. [1]"""
         return min(most_requests, self.room_tokens / (float(request.kept) + self.request_tokens))

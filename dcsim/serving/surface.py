@@ -25,13 +25,13 @@ CHANCES = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, *_TAIL])
 KNOWN_LOAD = 0.8
 LOADS = (0.02, 0.06, 0.1, 0.16, 0.25, 0.4, 0.55, 0.7, KNOWN_LOAD, 0.95)
 # Replicas of a scaled service that stand for more, in the mean.
-MOST_SCALED = 8.0
+MOST_SCALED = 6.0
 # Independent runs of a point: so many at least and at most, each of so many requests, until the p95 of first tokens is
 # known so well, as one standard error of its logarithm. The rule is that of BigHouse (D. Meisner and others, 2012).
 _LEAST_RUNS, _MOST_RUNS, _KNOWN_SE = 3, 12, 0.04
 _BURSTS, _LEAST, _MOST = 40.0, 4_000, 20_000
 # Shortest steady run of a scaled service, in times for which counts are kept up.
-_DOWN_TIMES = 4.0
+_DOWN_TIMES = 3.0
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def point(of: Replica, runs: Sequence[tuple[Served, float]]) -> Point:
     )
 
 
-def _known(of: Replica, run: Callable[[int], tuple[Served, float]]) -> Point:
-    """A point from independent runs, as many as it takes."""
+def _known(of: Replica, run: Callable[[int], tuple[Served, float]], least: int) -> Point:
+    """A point from independent runs, as many as it takes, *least* and more."""
     runs: list[tuple[Served, float]] = []
     logs: list[float] = []
     while len(runs) < _MOST_RUNS:
         runs.append(run(len(runs)))
         logs.append(math.log(max(percentile_s(times_s(runs[-1][0], "ttft", runs[-1][1]), 95.0), 1e-6)))
-        if len(runs) >= _LEAST_RUNS and np.std(logs, ddof=1) / math.sqrt(len(runs)) <= _KNOWN_SE:
+        if len(runs) >= least and np.std(logs, ddof=1) / math.sqrt(len(runs)) <= _KNOWN_SE:
             break
     return point(of, runs)
 
@@ -148,13 +148,17 @@ def _enough(asked: Asked) -> int:
     return int(np.clip(_BURSTS * asked.process.together(), _LEAST, _MOST))
 
 
-def fixed(of: Replica, asked: Asked, counts: Sequence[int], options: Options, seed: int) -> Surface:
+def fixed(
+    of: Replica, asked: Asked, counts: Sequence[int], options: Options, seed: int, *, loads: Sequence[float] = LOADS
+) -> Surface:
     """Table of a service whose replicas are counted, by count and load.
 
     Parameters
     ----------
     counts : sequence of int
         Replicas at which it is simulated, rising. [1]
+    loads : sequence of float
+        Requests over the most that they can do, rising. [1]
     """
     most_per_s = of.most_per_s(asked.mean, options.most_requests)
 
@@ -167,10 +171,18 @@ def fixed(of: Replica, asked: Asked, counts: Sequence[int], options: Options, se
             until_s = float(requests.arrival_s[-1])
             return serve(requests, fleet, window_s=until_s / 40.0), WARM_FRAC * until_s
 
-        return _known(of, run)
+        return _known(of, run, _LEAST_RUNS)
 
-    rows = tuple(tuple(at(count, load) for load in LOADS) for count in counts)
-    return Surface(np.array(counts, dtype=float), np.array(LOADS), rows, scaled=False)
+    rows = tuple(tuple(at(count, load) for load in loads) for count in counts)
+    return Surface(np.array(counts, dtype=float), np.array(loads), rows, scaled=False)
+
+
+def loads_about(least: float, most: float) -> list[float]:
+    """Of the tabulated loads those that hold some between them; at least two."""
+    low = max((i for i, load in enumerate(LOADS) if load <= least), default=0)
+    high = min((i for i, load in enumerate(LOADS) if load >= most), default=len(LOADS) - 1)
+    low = min(low, len(LOADS) - 2)
+    return [*LOADS[low : max(high, low + 1) + 1]]
 
 
 def scaled(of: Replica, asked: Asked, rates: Floats, scaling: Scaling, options: Options, seed: int) -> Surface:
@@ -193,8 +205,8 @@ def scaled(of: Replica, asked: Asked, rates: Floats, scaling: Scaling, options: 
     def at(rate: float) -> Point:
         factor = max(rate / each_per_s / MOST_SCALED, 1.0)
         tried = rate / factor
-        warm_s = max(2.0 * scaling.down_s, 300.0)
-        span_s = max(warm_s + max(_DOWN_TIMES * scaling.down_s, 1200.0), _enough(asked) / tried)
+        warm_s = scaling.down_s + 2.0 * (scaling.window_s + scaling.ready_s)
+        span_s = max(warm_s + _DOWN_TIMES * max(scaling.down_s, 300.0), _enough(asked) / tried)
         begin = max(math.ceil(tried / each_per_s), 1)
         some = replace(scaling, most=max(round(scaling.most / factor), 1), least=round(scaling.least / factor))
         fleet = service(of, begin, options, asked.prefix_hit_frac, scaling={"both": some})
@@ -203,7 +215,7 @@ def scaled(of: Replica, asked: Asked, rates: Floats, scaling: Scaling, options: 
             requests = asked.steady(tried, math.ceil(tried * span_s), seed, f"scaled {index}")
             return serve(requests, fleet, window_s=span_s / 60.0), warm_s
 
-        found = _known(of, run)
+        found = _known(of, run, 2)
         return replace(found, replicas=found.replicas * factor)
 
     return Surface(np.ones(1), rates, (tuple(at(float(rate)) for rate in rates),), scaled=True)

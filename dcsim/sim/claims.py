@@ -39,26 +39,28 @@ class Claims:
 class Lender(Protocol):
     """What claims need of the cluster."""
 
-    def lend(self, n_nodes: int, return_s: float) -> list[int]:
+    lent: dict[int, float]
+    """Nodes that services hold, and when each is due back. [s]"""
+
+    def lend(self, n_nodes: int, return_s: float) -> int:
         """Give up to *n_nodes* to services: free ones, then those of the jobs that started last, which queue again."""
 
-    def take_back(self, node: int, expected_return_s: float) -> None:
-        """Have a lent *node* for jobs again."""
+    def take_back(self) -> None:
+        """Have the node that was lent last for jobs again."""
 
 
 def claim(env: simpy.Environment, cluster: Lender, claims: Claims) -> Generator[simpy.Event, Any, None]:
     """Hold as many nodes as are claimed, or as can be had; the node that was claimed last goes back first.
 
-    Nodes that are missing, because others have failed or a phase is not there yet, are asked for again at the next
-    change.
+    The cluster lends another node for one that fails. Nodes that are missing, because none was left or a phase is not
+    there yet, are asked for again at the next change.
     """
-    held: list[tuple[int, float]] = []
+    held = cluster.lent
     counts = claims.nodes_from
     for index, (time_s, wanted) in enumerate(counts):
         yield env.timeout(time_s - env.now)
         while len(held) > wanted:
-            node, return_s = held.pop()
-            cluster.take_back(node, return_s)
+            cluster.take_back()
         later = index + 1
         # From the highest count down, each lower one is held at least as long.
         returns: list[tuple[float, int]] = []
@@ -71,7 +73,5 @@ def claim(env: simpy.Environment, cluster: Lender, claims: Claims) -> Generator[
             else:
                 returns.append((return_s, 1))
         for return_s, n_nodes in reversed(returns):
-            found = cluster.lend(n_nodes, return_s)
-            held += [(node, return_s) for node in found]
-            if len(found) < n_nodes:
+            if cluster.lend(n_nodes, return_s) < n_nodes:
                 break

@@ -74,6 +74,8 @@ class Dispatcher:
         Running jobs, as keys, in the order of their starts.
     elastic : dict of int to (int, int, int)
         Running jobs that may run on other numbers of nodes: those held, the fewest and the most.
+    lent : dict of int to float
+        Nodes that services hold, in the order in which they got them, and when they are due back. [s]
     notes : dict
         What a policy remembers from pass to pass.
     service : Service
@@ -116,6 +118,7 @@ class Dispatcher:
         self.jobs = jobs
         self.running: dict[int, None] = {}
         self.elastic: dict[int, tuple[int, int, int]] = {}
+        self.lent: dict[int, float] = {}
         self.notes: dict[str, Any] = {}
         self.interruptions: Counter[str] = Counter()
         # Limits, and interruptions that are no hardware's: when, of which job, in which of its attempts, which of both.
@@ -277,8 +280,8 @@ class Dispatcher:
             self._enqueue(job)
 
     def in_service(self, node: int) -> bool:
-        """Tell whether *node* is energised and not failed."""
-        return self.service.is_in(node)
+        """Tell whether *node* is energised and not failed, be it with jobs or lent."""
+        return self.service.is_in(node) or self.service.is_lent(node)
 
     def hang_node(self, node: int) -> None:
         """Let every job that is or comes on *node*, which must be in service, hold its nodes and work no more."""
@@ -289,7 +292,7 @@ class Dispatcher:
     def detect_node(self, node: int) -> bool:
         """Know of *node* that it hangs; tell whether it is still in service."""
         self._hung_nodes &= ~(1 << node)
-        return self.service.is_in(node)
+        return self.in_service(node)
 
     def fail_node(self, node: int, expected_return_s: float, cause: str = "node") -> None:
         """Take *node*, which must be in service, out of it now; every job on it stops and returns to the queue.
@@ -298,23 +301,29 @@ class Dispatcher:
         """
         now_s = self._env.now
         self._foreign_event(now_s)
+        due_s = self._recall(node)
         for job in self.placement.jobs_on(node):
             self.interruptions[cause] += 1
             self._fail_job(job, now_s)
         self.service.take(node, now_s, expected_return_s)
         self.service.replace()
+        if due_s is not None:
+            self.lend(1, due_s)
 
     def take_out(self, node: int, return_s: float) -> None:
         """Take *node*, which must be in service, out of it now; jobs on it write a checkpoint and queue again."""
         now_s = self._env.now
         self._foreign_event(now_s)
+        due_s = self._recall(node)
         for job in self.placement.jobs_on(node):
             self.interruptions["maintenance"] += 1
             self.preempt(job, now_s)
         self.service.take(node, now_s, return_s)
+        if due_s is not None:
+            self.lend(1, due_s)
 
-    def lend(self, n_nodes: int, return_s: float) -> list[int]:
-        """Give up to *n_nodes* to services until *return_s*, and say which.
+    def lend(self, n_nodes: int, return_s: float) -> int:
+        """Give up to *n_nodes* to services until *return_s*, and say how many.
 
         Free nodes go first, then those of the jobs that started last: these write a checkpoint and queue again. A job
         that shares a node keeps it until none else is left.
@@ -332,13 +341,23 @@ class Dispatcher:
         found = placement.highest_free(n_nodes)
         for node in found:
             self.service.lend(node, now_s, return_s)
-        return found
+            self.lent[node] = return_s
+        return len(found)
 
-    def take_back(self, node: int, expected_return_s: float) -> None:
-        """Have a node that was lent until *expected_return_s* for jobs again."""
+    def take_back(self) -> None:
+        """Have the node that was lent last for jobs again."""
         now_s = self._env.now
         self._foreign_event(now_s)
-        self.service.take_back(node, now_s, expected_return_s)
+        node, return_s = self.lent.popitem()
+        self.service.take_back(node, now_s, return_s)
+
+    def _recall(self, node: int) -> float | None:
+        """Take a node that is lent from the services, and say until when it was; None if it is not lent. [s]"""
+        if not self.service.is_lent(node):
+            return None
+        return_s = self.lent.pop(node)
+        self.service.take_back(node, self._env.now, return_s)
+        return return_s
 
     def return_node(self, node: int, expected_return_s: float) -> None:
         """Put a repaired *node* back into service now, or aside where spares lack.

@@ -109,8 +109,12 @@ class Service:
         return len(self.state) - self._n_spares
 
     def is_in(self, node: int) -> bool:
-        """Tell whether *node* is energised and in service."""
+        """Tell whether *node* is energised and in service for jobs."""
         return node < len(self.state) and self.state[node] == IN_SERVICE
+
+    def is_lent(self, node: int) -> bool:
+        """Tell whether *node* is lent to services."""
+        return node < len(self.state) and self.state[node] == LENT
 
     def add(self, time_s: float, n_nodes: int, spares: int) -> None:
         """Energise the nodes of a phase, the last as spares."""

@@ -177,7 +177,8 @@ def day(of: Replica, asked: Asked, rate: float, *, counted: bool) -> tuple[dict[
     else:
         scaling = {"both": Scaling("rate", target=0.5 * most, ready_s=60.0, down_s=300.0)}
         surface = scaled(of, asked, np.geomspace(rates.min(), rates.max(), 6), scaling["both"], options, seed=0)
-    found = hours(of, surface, rates, np.full(24, float(most_replicas)), most, SECONDS_PER_HOUR)
+    there = np.full(24, float(most_replicas) if counted else np.inf)
+    found = hours(of, surface, rates, there, most, SECONDS_PER_HOUR)
     fluid = {
         "gpu_h": float(found.replicas.sum() * of.gpus),
         "ttft_p95_s": found.overall_s("ttft", 95.0),

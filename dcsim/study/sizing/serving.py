@@ -11,7 +11,7 @@ import numpy as np
 from dcsim.catalog.fitted import Z90
 from dcsim.catalog.load import catalog
 from dcsim.errors import RangeError
-from dcsim.serving.capacity import carries, figures
+from dcsim.serving.capacity import KNOTS, carries, figures, needed
 from dcsim.serving.demand import Asked
 from dcsim.study.estimate import Figure, exact, gpu_hour_usd, log_sd_of_range, spread
 from dcsim.study.sizing.ask import Ask
@@ -19,9 +19,6 @@ from dcsim.study.sizing.find import Found, at_peak, candidates, carried, most_ca
 from dcsim.study.summary import number
 from dcsim.units import HOURS_PER_YEAR, J_PER_KWH, SECONDS_PER_HOUR, w_from_mw
 from dcsim.workload.jobs import Floats
-
-# Counts at which what a fleet carries is found for the hours between.
-_KNOTS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def _hours(ask: Ask, asked: Asked, found: Found) -> tuple[Floats, list[int]]:
     if np.ptp(rates) == 0:
         return rates, [found.replicas] * len(rates)
     # What each of a smaller fleet carries is less, since it spreads bursts over fewer.
-    knots = [n for n in _KNOTS if n < found.replicas]
+    knots = [n for n in KNOTS if n < found.replicas]
 
     def carried_each(replicas: int) -> float:
         of, options = found.of, ask.options
@@ -91,11 +88,7 @@ def _hours(ask: Ask, asked: Asked, found: Found) -> tuple[Floats, list[int]]:
         return min(one.per_s, peak_each)
 
     each = [carried_each(n) for n in knots]
-    counts = np.arange(1, found.replicas + 1)
-    carried = counts * np.interp(np.log(counts), np.log([*knots, found.replicas]), [*each, peak_each])
-    needed = 1 + np.searchsorted(np.maximum.accumulate(carried), rates * (1.0 - 1e-9))
-    needed[rates == 0] = 0
-    return rates, np.minimum(needed, found.replicas).tolist()
+    return rates, needed(rates, [*knots, found.replicas], [*each, peak_each], found.replicas).tolist()
 
 
 def _answer(ask: Ask, asked: Asked, found: Found) -> Answer:
@@ -150,21 +143,21 @@ def _answer(ask: Ask, asked: Asked, found: Found) -> Answer:
         notes.insert(1, f"{stood} replicas stand for all {replicas:,}: bursts are taken to grow with the demand")
     full_on = None
     if sized:
-        rates, needed = _hours(ask, asked, found)
-        static, scaled_to = replicas * len(rates), sum(needed)
+        rates, counts = _hours(ask, asked, found)
+        static, scaled_to = replicas * len(rates), sum(counts)
         values["static_gpu_h"] = _count(static * of.gpus, needed_sd, "GPU h")
         values["autoscaled_gpu_h"] = _count(scaled_to * of.gpus, needed_sd, "GPU h")
         values["saved_frac"] = exact(1.0 - scaled_to / static, "1")
         notes.insert(1, "autoscaled: the fewest in each hour, known before it begins; no delay, no spare")
     else:
-        rates, needed = np.array([found.per_s]), [replicas]
+        rates, counts = np.array([found.per_s]), [replicas]
         if ask.growth_per_month > 0 and ask.rate is not None:
             months, full_on = _full(ask, found.per_s)
             reach = Z90 * needed_sd / math.log1p(ask.growth_per_month)
             values["months_until_full"] = Figure(months, max(months - reach, 0.0), months + reach, "month")
     hours = [
         {"hour": index, "requests_per_s": float(rate), "replicas": count, "gpus": count * of.gpus}
-        for index, (rate, count) in enumerate(zip(rates.tolist(), needed, strict=True))
+        for index, (rate, count) in enumerate(zip(rates.tolist(), counts, strict=True))
     ]
     return Answer(values, hours, found.binding, of.profile, notes, full_on)
 
