@@ -80,6 +80,7 @@ def test_run_prints_the_answer_and_quiet_the_folder_alone(tmp_path):
         "manifest.json",
         "pools.parquet",
         "scenario.yaml",
+        "services.parquet",
     ]
     assert [path.name for path in (tmp_path / "here").iterdir()] == [folder.name]
     again = dcsim("report", str(folder), "--out", "r.html", cwd=tmp_path)

@@ -35,6 +35,7 @@ FILES = {
     "pools.parquet",
     "report.html",
     "scenario.yaml",
+    "services.parquet",
 }
 
 

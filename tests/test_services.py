@@ -197,3 +197,22 @@ def test_the_report_shows_services(run):
     page = html(run)
     assert "Services answer" in page
     assert 'id="chart-service-latency"' in page
+
+
+def test_a_service_runs_on_the_pool_that_it_names(tmp_path):
+    service = (
+        "{name: chat, model: llama3.1-70b, pool: b200, scaling: {kind: fixed, replicas: 2}, requests: {per_s: 4.0}}"
+    )
+    found = runs.read(pipeline.run(small(f"workload.services=[{service}]", base="two-generations-10mw"), tmp_path))
+    pools = found.pools
+    for name, serves in (("main", False), ("b200", True)):
+        rows = pools[pools["pool"] == name]
+        assert (rows["gpus_serving"].max() > 0) == serves
+        assert (rows["service_power_w"].max() > 0) == serves
+    for column in ("gpus_serving", "service_power_w"):
+        total = pools.groupby("start_s")[column].sum().to_numpy()
+        assert found.intervals[column].to_numpy() == pytest.approx(total, rel=1e-12)
+    # Nobody asks before the hall of the pool stands.
+    rows = found.services
+    assert rows["requests_per_s"].iloc[0] == 0
+    assert rows["requests_per_s"].iloc[-1] > 0

@@ -71,7 +71,7 @@ def test_a_shared_queue_is_first_come_first_served(servers):
     assert waits == pytest.approx(kiefer_wolfowitz_s(gaps_s, service_s, servers), abs=1e-6)
 
 
-def replications(law, servers, load, n=8_000, runs=64):
+def replications(law, servers, load, n=8_000, runs=40):
     """Mean waits of independent runs, the first fifth of each left out."""
     found = []
     for run in range(runs):
@@ -96,7 +96,7 @@ def test_mean_waits_are_those_of_theory(law, servers, load, theory):
     # 99.9 % of intervals of Student's t cover the mean.
     reach = stats.t.ppf(0.9995, len(waits) - 1) * waits.std(ddof=1) / np.sqrt(len(waits))
     assert abs(waits.mean() - theory) < reach
-    assert reach < 0.15 * theory
+    assert reach < 0.2 * theory
 
 
 def test_allen_and_cunneen_are_near_where_gaps_are_independent():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.scenario import Scenario
@@ -17,6 +17,7 @@ from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, rea
 from dcsim.registry import unknown
 
 COMMAND_LINE = Path("--set")
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,21 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     for text in sets:
         _override(tree, text)
     values = {key: value for key, value in tree.values.items() if key != "extends"}
+    return Loaded(checked(Scenario, values, tree, path), path, paths, tree)
+
+
+def checked(kind: type[Kind], values: Any, tree: Tree, path: Path) -> Kind:
+    """Values of a file as what they should be.
+
+    Raises
+    ------
+    InputError
+        If they are not; all faults are listed, each with its place in *tree*.
+    """
     try:
-        scenario = Scenario.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise _faults(error, tree, path) from None
-    return Loaded(scenario, path, paths, tree)
+        raise _faults(error, tree, path, schema() if kind is Scenario else kind.model_json_schema()) from None
 
 
 def _inherit(path: Path, below: tuple[Path, ...]) -> tuple[Tree, tuple[Path, ...]]:
@@ -147,14 +158,14 @@ def schema() -> dict[str, Any]:
     return result
 
 
-def _schema_at(place: Place, tree: Tree) -> dict[str, Any]:
+def _schema_at(place: Place, tree: Tree, root: dict[str, Any]) -> dict[str, Any]:
     """Part of the schema that describes the mapping at *place*; empty where it is not a mapping of known keys."""
-    node: dict[str, Any] = schema()
+    node: dict[str, Any] = root
     value: Any = tree.values
     for key in (*place, None):
         while "$ref" in node or "oneOf" in node or "anyOf" in node:
             if "$ref" in node:
-                node = schema()["$defs"][node["$ref"].rsplit("/", 1)[1]]
+                node = root["$defs"][node["$ref"].rsplit("/", 1)[1]]
             elif "discriminator" in node:
                 kinds = node["discriminator"]["mapping"]
                 reference = kinds.get(value.get("kind") if isinstance(value, dict) else None)
@@ -193,13 +204,13 @@ _BOUNDS = {
 }
 
 
-def _message(error: Any, place: Place, tree: Tree) -> str:
+def _message(error: Any, place: Place, tree: Tree, root: dict[str, Any]) -> str:
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "missing":
-        meaning = _schema_at(place[:-1], tree).get("properties", {}).get(place[-1], {}).get("description", "")
+        meaning = _schema_at(place[:-1], tree, root).get("properties", {}).get(place[-1], {}).get("description", "")
         return f"is required{f': {meaning}' if meaning else ''}"
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _schema_at(place[:-1], tree).get("properties", {})
+        known = _schema_at(place[:-1], tree, root).get("properties", {})
         return unknown(str(place[-1]), known, "key here") if known else "is not a known key here; remove it"
     if kind == "union_tag_invalid":
         return unknown(str(context["tag"]), re.findall(r"'([^']+)'", context["expected_tags"]), "kind")
@@ -216,13 +227,13 @@ def _message(error: Any, place: Place, tree: Tree) -> str:
     return f"{given!r} is wrong: {text.replace('input should be', 'must be')}"
 
 
-def _faults(error: ValidationError, tree: Tree, path: Path) -> InputError:
+def _faults(error: ValidationError, tree: Tree, path: Path, root: dict[str, Any]) -> InputError:
     """Turn pydantic's errors into problems of the files, one a place."""
     messages: dict[Place, list[str]] = {}
     for item in error.errors():
         absent = item["type"] in ("missing", "extra_forbidden", "unexpected_keyword_argument")
         place = _stated_place(item["loc"], tree, absent)
-        messages.setdefault(place, []).append(_message(item, place, tree))
+        messages.setdefault(place, []).append(_message(item, place, tree, root))
     joined = {place: "; or ".join(dict.fromkeys(texts)) for place, texts in messages.items()}
     return InputError(str(path), [_problem(tree, path, place, text) for place, text in joined.items()])
 

@@ -31,7 +31,7 @@ from dcsim.workload.requests.files import read
 from dcsim.workload.requests.requests import Requests
 
 # A queue's mean wait is that of so many runs of so many requests, the first fifth of each left out.
-_RUNS, _REQUESTS = 48, 8_000
+_RUNS, _REQUESTS = 40, 6_000
 # A server of the theory: one request at a time, for as many milliseconds as its prompt has tokens.
 _SERVER = ReplicaSpec(step_s=0.0, request_s=0.0, context_s=0.0, token_s=1e-3, most_requests=1, chunk_tokens=10**9)
 LOGS = {name: f"traces/llm_serving/AzureLLMInferenceTrace_{name}.csv.gz" for name in ("code", "conv")}
@@ -160,7 +160,9 @@ def days(name: str, log: Requests) -> list[str]:
     return said
 
 
-def day(of: Replica, asked: Asked, rate: float, *, counted: bool) -> tuple[dict[str, float], dict[str, float], int]:
+def day(
+    of: Replica, asked: Asked, rate: float, *, counted: bool, n_days: int = _DAYS
+) -> tuple[dict[str, float], dict[str, float], int]:
     """A day of a log by the fluid model and by simulation; GPU-hours, p95 of the first token and energy, known hours.
 
     The rate swings by 0.7 about its mean. Replicas are those that a p95 of two seconds needs at the peak; scaled ones
@@ -185,7 +187,7 @@ def day(of: Replica, asked: Asked, rate: float, *, counted: bool) -> tuple[dict[
         "energy_kwh": float(found.gpus_w.sum()) / 1e3,
     }
     ttft, gpu_h, energy_kwh = [], [], []
-    for seed in range(1, _DAYS + 1):
+    for seed in range(1, n_days + 1):
         requests = asked.requests(edges_s, rates, seed, "day")
         fleet = service(of, most_replicas if counted else 2, options, scaling=scaling)
         done = serve(requests, fleet, horizon_s=float(edges_s[-1]), window_s=SECONDS_PER_HOUR)

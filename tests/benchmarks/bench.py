@@ -26,8 +26,16 @@ from dcsim.operate import simulated
 from dcsim.physics.plans import candidates, search
 from dcsim.physics.psychrometrics import humidity_ratio_from_dew_point, wet_bulb_c
 from dcsim.physics.training import step
+from dcsim.serving.capacity import Options, service
+from dcsim.serving.demand import Asked
+from dcsim.serving.hours import hours
+from dcsim.serving.replicas import replica
+from dcsim.serving.surface import fixed
 from dcsim.sim.engine import ClusterSpec, simulate
+from dcsim.sim.serving.engine import serve
 from dcsim.study.plant import Design, at_site, designs, plant_year
+from dcsim.workload.requests.arrivals import Poisson
+from dcsim.workload.requests.lengths import Stated
 
 DCSIM = Path(sys.executable).with_name("dcsim")
 
@@ -188,6 +196,29 @@ def plants() -> None:
     show("1,000 designs on one site-year", cpu_s(thousand, 1)[0], "s", 5.0)
 
 
+def services() -> None:
+    """Requests one by one, a year of hours of twenty services, and a sizing from statistics."""
+    of = replica("llama3.1-8b", "h100-sxm-80gb")
+    chat = Asked(Poisson(), Stated(1155, 0.96, 211, 0.77, 0.07))
+    most = of.most_per_s(chat.mean, 1024)
+    requests = chat.steady(0.6 * 16 * most, 1_000_000, 0, "bench")
+    used, _ = cpu_s(lambda: serve(requests, service(of, 16, Options())), 1)
+    show(f"{len(requests):,} requests one by one on 16 replicas", used, "s", 60.0)
+    used_s, surface = cpu_s(lambda: fixed(of, chat, [2, 6, 16], Options(), 0), 1)
+    print(f"  the table of a service takes {used_s:.3g} s")
+    rates = 0.5 * most * np.tile(np.linspace(2, 16, 24), 365)
+    replicas = np.tile(np.linspace(2, 16, 24).round(), 365)
+
+    def twenty() -> object:
+        return [hours(of, surface, rates, replicas, most, 3600.0).percentile_s("ttft", 95) for _ in range(20)]
+
+    year, _ = cpu_s(twenty)
+    show("a year of hours of twenty services off their tables", year, "s", 1.0)
+    words = ("--rate", "100", "--ttft-p95", "0.5", "--tpot-p95", "0.03", "--json")
+    used, memory, _ = command("size", "serving", "--model", "llama3.1-8b", "--gpu", "h100-sxm-80gb", *words)
+    show("dcsim size serving from statistics, imports included", used, "s", 2.0, f"{memory:.0f} MB")
+
+
 def whole() -> None:
     """The baseline as a planner runs it, report included, and the help."""
     with tempfile.TemporaryDirectory() as folder:
@@ -209,3 +240,4 @@ if __name__ == "__main__":
     accounting()
     plants()
     steps_and_plans()
+    services()

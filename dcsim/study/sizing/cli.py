@@ -13,6 +13,7 @@ from dcsim.errors import RangeError
 from dcsim.serving.capacity import Options
 from dcsim.serving.latency import METRICS, Limit
 from dcsim.sim.serving.fleet import ROUTING
+from dcsim.study.sizing import sites as several
 from dcsim.study.sizing.ask import Ask, read_rates
 from dcsim.study.sizing.serving import lines
 from dcsim.study.sizing.serving import serving as sized
@@ -76,6 +77,8 @@ def _limit(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
 )
 @click.option("--bad-rows", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
 @click.option("--rate-scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Factor on a log's rate.")
+@click.option("--prompt-scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="On its prompts.")
+@click.option("--output-scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="On its answers.")
 @click.option("--poisson", is_flag=True, help="As many requests as a log has, of its lengths, but without its bursts.")
 @click.option("--ttft-p95", type=float, metavar="S", help="Most seconds to the first token, of 95 requests in 100.")
 @click.option("--tpot-p95", type=float, metavar="S", help="Most seconds a token after that.")
@@ -118,6 +121,8 @@ def serving(
     mapping: tuple[str, ...],
     bad_rows: Literal["refuse", "skip"],
     rate_scale: float,
+    prompt_scale: float,
+    output_scale: float,
     ttft_p95: float | None,
     tpot_p95: float | None,
     e2e_p95: float | None,
@@ -145,7 +150,7 @@ def serving(
         pairs = [text.partition("=") for text in mapping]
         log, report = files.read(trace, columns={ours: theirs for ours, _, theirs in pairs} or None, bad_rows=bad_rows)
         notes = report.notes(trace.name)
-        log = requests.scaled(log, rate=rate_scale)
+        log = requests.scaled(log, rate=rate_scale, prompt=prompt_scale, output=output_scale)
     answer = sized(
         Ask(
             limits=(*limits, *others),
@@ -162,4 +167,23 @@ def serving(
         click.echo(json.dumps({"ask": asked, **answer.record()}, indent=1, allow_nan=False))
         return
     for line in lines(answer):
+        click.echo(line)
+
+
+@size.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
+def sites(path: Path, seed: int, as_json: bool) -> None:
+    """Place the requests of several regions on several sites, by latency, price and carbon.
+
+    FILE is YAML: a model, a GPU, limits, regions with their requests by local hour, sites with GPUs, price, carbon and
+    the time that the way from each region takes; or the name of an example, three-sites.
+    """
+    of = several.load(path)
+    placed = several.place(of, seed)
+    if as_json:
+        click.echo(json.dumps(several.record(of, placed), indent=1, allow_nan=False))
+        return
+    for line in several.lines(of, placed):
         click.echo(line)

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 from collections.abc import Callable, Iterable
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 from dcsim.columns import TRACE
 from dcsim.errors import UsageError
 from dcsim.parquet import declared, encoding, schema
+from dcsim.workload.requests import files as request_files
+from dcsim.workload.requests.requests import statistics as request_statistics
 from dcsim.workload.traces.canonical import Reading
 from dcsim.workload.traces.formats import FORMATS, WIDTH, Frames, Source, source
 from dcsim.workload.traces.generator import check_draw, fit, generate, goodness
@@ -260,3 +263,27 @@ def _aside(out: Path, to: Callable[[Path], Any]) -> None:
         aside.replace(out)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@trace.command()
+@click.argument("path", metavar="LOG", type=click.Path(path_type=Path))
+@click.option("--format", "form", metavar="NAME", help="Form of the log; recognised if absent.")
+@click.option("--map", "mapping", multiple=True, metavar="OURS=THEIRS", help="Column: arrival_s, prompt, output.")
+@click.option("--bad-rows", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
+def requests(path: Path, form: str | None, mapping: tuple[str, ...], bad_rows: BadRows, as_json: bool) -> None:
+    """Rate, bursts and lengths of LOG, a log of requests to a language model."""
+    pairs = {ours: theirs for ours, _, theirs in (text.partition("=") for text in mapping)}
+    log, report = request_files.read(path, form=form, columns=pairs or None, bad_rows=bad_rows)
+    found = {name: None if isnan(value) else value for name, value in request_statistics(log).items()}
+    if as_json:
+        click.echo(json.dumps({"log": path.name, "format": report.form, "statistics": found}, indent=1))
+        return
+    click.echo(f"{path.name}: {report.form}")
+    for name, value in found.items():
+        click.echo(f"{name:28}{'-' if value is None else f'{value:,.4g}':>12}")
+    click.echo(
+        "gap_cv and dispersion are 1 where requests know nothing of each other; size serving --trace counts GPUs"
+    )
+    for note in report.notes(path.name):
+        click.echo(f"note: {note}")
