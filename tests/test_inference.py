@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 
 from dcsim.catalog.hardware import gpu, transformer
 from dcsim.errors import RangeError
-from dcsim.physics.inference import (
-    ServingCalibration,
-    ServingPower,
-    decode_step,
-    first_token_s,
-    most_requests,
-    served,
-    serving_power_frac,
-)
+from dcsim.physics.inference import ServingCalibration, decode_step, first_token_s, most_requests, served
+from dcsim.physics.serving_power import ServingPower, serving_power_frac
 
 H100 = gpu("h100-sxm-80gb", "bf16", "ib-ndr400")
 H100_FP8 = gpu("h100-sxm-80gb", "fp8", "ib-ndr400")

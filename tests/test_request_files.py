@@ -6,10 +6,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from dcsim.errors import InputError, UnknownNameError, UsageError
 from dcsim.workload.requests.files import FORMS, read
 from dcsim.workload.requests.requests import statistics
+from dcsim.workload.traces.cli import trace
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 AZURE = [
@@ -292,3 +294,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     for form in (None, *FORMS):
         said(path, form=form)
         said(path, form=form, bad_rows="skip")
+
+
+def test_a_log_is_described_at_the_command_line(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("arrival_s,prompt,output\n" + "".join(f"{i},{100 + i % 7},{20 + i % 5}\n" for i in range(200)))
+    shown = CliRunner().invoke(trace, ["requests", str(path)], catch_exceptions=False).stdout
+    body = json.loads(CliRunner().invoke(trace, ["requests", str(path), "--json"], catch_exceptions=False).stdout)
+    assert body["format"] == "csv"
+    assert body["statistics"]["rate_per_s"] == pytest.approx(1.0)
+    assert body["statistics"]["gap_cv"] == pytest.approx(0.0)
+    assert "rate_per_s" in shown

@@ -12,15 +12,9 @@ import numpy as np
 from dcsim.catalog.hardware import architecture, gpu, stack
 from dcsim.catalog.load import _read, catalog
 from dcsim.errors import RangeError
-from dcsim.physics.inference import (
-    DecodeStep,
-    Served,
-    ServingCalibration,
-    ServingPower,
-    decode_step,
-    serving_power_frac,
-)
+from dcsim.physics.inference import DecodeStep, Served, ServingCalibration, decode_step
 from dcsim.physics.parallel import Gpu
+from dcsim.physics.serving_power import ServingPower, serving_power_frac
 from dcsim.registry import lookup
 
 # File of the reference data that holds the sweeps, and columns that describe a row of it.

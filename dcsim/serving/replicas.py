@@ -14,17 +14,9 @@ from dcsim.catalog.published_power import INLET_C
 from dcsim.catalog.published_serving import serving_calibration, serving_power
 from dcsim.errors import RangeError
 from dcsim.nodes import NodeKind, idle_gpu_w, node_kind
-from dcsim.physics.inference import (
-    FILLED_FRAC,
-    DecodeStep,
-    MeanRequest,
-    ServingPower,
-    StepRates,
-    served,
-    serving_power_frac,
-    step_rates,
-)
+from dcsim.physics.inference import FILLED_FRAC, DecodeStep, MeanRequest, StepRates, served, step_rates
 from dcsim.physics.servers import fan_w
+from dcsim.physics.serving_power import ServingPower, serving_power_frac
 from dcsim.sim.serving.replica import ReplicaSpec
 from dcsim.workload.jobs import Floats
 

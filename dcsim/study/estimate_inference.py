@@ -14,16 +14,10 @@ from dcsim.catalog.published_power import INLET_C
 from dcsim.catalog.published_serving import serving_calibration, serving_power
 from dcsim.errors import RangeError
 from dcsim.nodes import idle_gpu_w, node_kind
-from dcsim.physics.inference import (
-    Served,
-    decode_step,
-    first_token_s,
-    most_requests,
-    served,
-    serving_power_frac,
-)
+from dcsim.physics.inference import Served, decode_step, first_token_s, most_requests, served
 from dcsim.physics.parallel import Gpu
 from dcsim.physics.servers import fan_w
+from dcsim.physics.serving_power import serving_power_frac
 from dcsim.study.estimate import Figure, exact, gpu_hour_usd, log_sd_of_range, spread
 from dcsim.units import SECONDS_PER_HOUR
 

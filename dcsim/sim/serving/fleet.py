@@ -268,35 +268,36 @@ class Fleet:
             heappush(self._events, (end_s, index, 0))
 
 
-class RoundRobin:
-    """Replicas in turn."""
+class InTurn:
+    """Replicas in turn, and what the other routings share: which replicas take requests."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._turn: deque[int] = deque()
+        self._replicas = fleet.replicas
+        self._members: deque[int] = deque()
 
     def entered(self, index: int) -> None:
         """Know a replica that takes requests."""
-        self._turn.append(index)
+        self._members.append(index)
 
     def left(self, index: int) -> None:
         """Forget a replica."""
-        self._turn.remove(index)
+        self._members.remove(index)
 
     def changed(self, index: int) -> None:
         """See the load of a replica change."""
 
     def choose(self, request: int) -> int | None:
-        """Replica of a request; None to hold it back."""
-        chosen = self._turn[0]
-        self._turn.rotate(-1)
+        """Replica of a request, of which there is one at least; None to hold it back."""
+        chosen = self._members[0]
+        self._members.rotate(-1)
         return chosen
 
 
-class LeastLoaded:
+class LeastLoaded(InTurn):
     """The replica with the fewest requests, waiting ones included; of several the one that was chosen longest ago."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._replicas = fleet.replicas
+        super().__init__(fleet)
         self._heap: list[tuple[int, int, int]] = []
         self._turn: dict[int, int] = {}
         self._turns = 0
@@ -319,7 +320,7 @@ class LeastLoaded:
             heapify(heap)
 
     def choose(self, request: int) -> int | None:
-        """Replica of a request; None to hold it back."""
+        """Replica of a request, of which there is one at least; None to hold it back."""
         heap, replicas, turn = self._heap, self._replicas, self._turn
         while True:
             load, chosen_at, index = heap[0]
@@ -331,7 +332,7 @@ class LeastLoaded:
             heappop(heap)
 
 
-class CacheAware:
+class CacheAware(InTurn):
     """The replica with most of the prompt in its prefix cache, unless it is far busier than the least loaded."""
 
     # A replica is passed over that has so many more requests, in parts of the least load and in number. Assumption: as
@@ -339,56 +340,26 @@ class CacheAware:
     MORE_FRAC = 0.5
     MORE = 32
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._replicas = fleet.replicas
-        self._members: list[int] = []
-
-    def entered(self, index: int) -> None:
-        """Know a replica that takes requests."""
-        self._members.append(index)
-
-    def left(self, index: int) -> None:
-        """Forget a replica."""
-        self._members.remove(index)
-
-    def changed(self, index: int) -> None:
-        """See the load of a replica change."""
-
     def choose(self, request: int) -> int | None:
-        """Replica of a request; None to hold it back."""
+        """Replica of a request, of which there is one at least; None to hold it back."""
         replicas = self._replicas
         least = min(self._members, key=lambda index: replicas[index].load)
         most = max(replicas[least].load * (1.0 + self.MORE_FRAC), replicas[least].load + self.MORE)
-        found = [
+        matches = [
             (replicas[index].match(request), -replicas[index].load, -index)
             for index in self._members
             if replicas[index].load <= most
         ]
-        best = max(found)
-        return -best[2] if best[0] else least
+        blocks, _, best = max(matches)
+        return -best if blocks else least
 
 
-class SharedQueue:
+class SharedQueue(InTurn):
     """One queue for all; a replica takes the next request when it has room, the least busy one first."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-        self._members: list[int] = []
-
-    def entered(self, index: int) -> None:
-        """Know a replica that takes requests."""
-        self._members.append(index)
-
-    def left(self, index: int) -> None:
-        """Forget a replica."""
-        self._members.remove(index)
-
-    def changed(self, index: int) -> None:
-        """See the load of a replica change."""
-
     def choose(self, request: int) -> int | None:
-        """Replica of a request; None to hold it back."""
-        replicas = self._fleet.replicas
+        """Replica of a request, of which there is one at least; None to hold it back."""
+        replicas = self._replicas
         best, fewest = None, inf
         for index in self._members:
             replica = replicas[index]
@@ -403,12 +374,12 @@ class SharedQueue:
 class Routing:
     """A way to choose replicas."""
 
-    make: Callable[[Fleet], "RoundRobin | LeastLoaded | CacheAware | SharedQueue"]
+    make: Callable[[Fleet], InTurn]
     meaning: str
 
 
 ROUTING: dict[str, Routing] = {
-    "round_robin": Routing(RoundRobin, "replicas in turn"),
+    "round_robin": Routing(InTurn, "replicas in turn"),
     "least_loaded": Routing(LeastLoaded, "the replica with the fewest requests, waiting ones included"),
     "cache_aware": Routing(CacheAware, "the replica with most of the prompt cached, unless it is far busier"),
     "shared_queue": Routing(SharedQueue, "one queue, from which a replica takes when it has room"),
