@@ -187,6 +187,11 @@ def test_what_cannot_be_served_is_refused_with_its_place(service, say):
     assert "services[0]" in str(refusal.value)
 
 
+def test_nodes_that_are_switched_off_are_not_promised():
+    with pytest.raises(InputError, match="switches nodes off"):
+        pipeline.prepare(small(f"workload.services=[{CHAT}]", "workload.policy=easy_shutdown"))
+
+
 def test_two_services_of_one_name_are_refused():
     with pytest.raises(InputError, match="two services"):
         small(f"workload.services=[{CHAT}, {CHAT}]")

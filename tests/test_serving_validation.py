@@ -67,6 +67,14 @@ def test_above_the_known_load_latency_is_not_said():
     assert found.overall_s("ttft", 95.0) == pytest.approx(0.3)
 
 
+def test_a_service_that_gets_fewer_replicas_than_it_asks_for_says_no_latency():
+    one = Point(4.0, 10.0, 0.5, 500.0, np.full((3, len(CHANCES)), 0.3))
+    surface = Surface(np.ones(1), np.array([1.0, 50.0]), ((one, one),), scaled=True)
+    found = hours(EIGHT, surface, np.array([20.0, 20.0]), np.array([4.0, 3.0]), 10.0, 3600.0)
+    assert found.known.tolist() == [True, False]
+    assert found.replicas.tolist() == [4.0, 3.0]
+
+
 def test_requests_that_wait_are_served_later_and_none_is_lost():
     rng = np.random.default_rng(0)
     per_s, most = rng.uniform(0, 10, 1000), rng.uniform(4, 8, 1000)

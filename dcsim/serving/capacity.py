@@ -12,7 +12,7 @@ from dcsim.serving.demand import Asked
 from dcsim.serving.fluid import steady
 from dcsim.serving.latency import METRICS, Limit, excess, percentile_s, times_s
 from dcsim.serving.replicas import Replica
-from dcsim.sim.serving.engine import Served, ServiceSpec, serve
+from dcsim.sim.serving.engine import ServiceResult, ServiceSpec, serve
 from dcsim.workload.jobs import Floats, Ints
 from dcsim.workload.requests.requests import Requests
 
@@ -80,7 +80,7 @@ class Carried:
         Highest load that keeps the limits, over what the replicas can do at the most. [1]
     per_s : float
         The same in requests a second for each replica. [1/s]
-    served : Served
+    served : ServiceResult
         What happened at that load.
     binding : str
         What forbids more.
@@ -89,7 +89,7 @@ class Carried:
     replicas: int
     load: float
     per_s: float
-    served: Served
+    served: ServiceResult
     binding: str
 
     @property
@@ -165,14 +165,14 @@ def carries(
 
 
 def highest(
-    run: Callable[[float], Served],
+    run: Callable[[float], ServiceResult],
     limits: Sequence[Limit],
     *,
     of: Replica,
     within: tuple[float, float] = (0.0, MOST_LOAD),
     halvings: int = _HALVINGS,
     warm_frac: float = WARM_FRAC,
-) -> tuple[float, Served, str]:
+) -> tuple[float, ServiceResult, str]:
     """Search the highest load that keeps limits: the load, what happened, and what forbids more.
 
     Raises
@@ -181,7 +181,7 @@ def highest(
         If no load keeps the limits, with what the lightest gives.
     """
 
-    def over(done: Served) -> list[float]:
+    def over(done: ServiceResult) -> list[float]:
         return excess(done, limits, warm_frac * float(done.requests.arrival_s[-1]))
 
     low, high = within
@@ -238,7 +238,7 @@ class Fewest:
     ----------
     replicas : int
         How many. [1]
-    served : Served
+    served : ServiceResult
         What happened on them, or on those that stood for them.
     simulated : int
         Replicas that were simulated. [1]
@@ -251,7 +251,7 @@ class Fewest:
     """
 
     replicas: int
-    served: Served
+    served: ServiceResult
     simulated: int
     since_s: float
     binding: str
@@ -262,7 +262,7 @@ class Fewest:
         return figures(self.served, self.since_s)
 
 
-def figures(done: Served, since_s: float) -> dict[str, float]:
+def figures(done: ServiceResult, since_s: float) -> dict[str, float]:
     """Percentiles of latencies [s], mean batch [1] and share of the time in which replicas work [1]."""
     found = {
         f"{metric}_p{p}_s": percentile_s(times_s(done, metric, since_s), p) for metric in METRICS for p in (50, 95)
@@ -305,7 +305,7 @@ def fewest(
     least = max(math.ceil(per_s / (MOST_LOAD * most_per_s)), 2 if options.prefill_per_decode else 1)
     unit: list[Requests] = []
 
-    def run(replicas: int) -> Served:
+    def run(replicas: int) -> ServiceResult:
         simulated = min(replicas, MOST_SIMULATED)
         if not unit:
             # One draw for all: counts that are compared see the same requests.
@@ -319,7 +319,7 @@ def fewest(
 
 
 def searched(
-    run: Callable[[int], Served],
+    run: Callable[[int], ServiceResult],
     limits: Sequence[Limit],
     *,
     least: int,
@@ -330,7 +330,7 @@ def searched(
     """Search the fewest replicas that keep limits, from *start* up or down to *least*."""
     tried: dict[int, float] = {}
     why: dict[int, str] = {}
-    kept: dict[int, tuple[Served, float]] = {}
+    kept: dict[int, tuple[ServiceResult, float]] = {}
 
     def keeps(replicas: int) -> bool:
         done = run(replicas)

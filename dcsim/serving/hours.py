@@ -109,17 +109,19 @@ def hours(of: Replica, surface: Surface, per_s: Floats, replicas: Floats, most_p
     if surface.scaled:
         # Below the lowest rate that was simulated replicas are as at it, above the highest in proportion.
         beyond = np.maximum(per_s / surface.inner[-1], 1.0)
-        have = np.minimum(surface.at("replicas", np.ones(len(per_s)), per_s) * beyond, replicas)
+        asks = surface.at("replicas", np.ones(len(per_s)), per_s) * beyond
+        have = np.minimum(asks, replicas)
         place = np.ones(len(per_s)), per_s
     else:
-        have = np.asarray(replicas, dtype=float)
+        have = asks = np.asarray(replicas, dtype=float)
         place = have, per_s / np.maximum(have * most_per_s, 1e-12)
     can = have * most_per_s
     waiting, served_per_s = backlog(per_s, can, step_s)
     behind = np.concatenate([[0.0], waiting[:-1]]) > 0
     load = np.where(can > 0, per_s / np.maximum(can, 1e-12), np.where(per_s > 0, np.inf, 0.0))
     latency_s = surface.at("latency_s", *place)
-    latency_s[(load > KNOWN_LOAD) | behind | (per_s <= 0)] = np.nan
+    # A service that gets fewer replicas than it asks for is not the one that was simulated.
+    latency_s[(load > KNOWN_LOAD) | behind | (per_s <= 0) | (have < 0.98 * asks)] = np.nan
     busy = np.where(load >= 1.0, 1.0, surface.at("busy_frac", *place))
     return Hours(
         per_s=per_s,

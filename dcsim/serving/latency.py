@@ -7,7 +7,7 @@ from math import inf, nan
 import numpy as np
 
 from dcsim.errors import RangeError
-from dcsim.sim.serving.engine import REFUSED, Served
+from dcsim.sim.serving.engine import REFUSED, ServiceResult
 from dcsim.workload.jobs import Floats
 
 METRICS = {
@@ -54,7 +54,7 @@ class Limit:
         return f"{self.metric} p{self.percentile:g} <= {self.most_s:g} s"
 
 
-def times_s(of: Served, metric: str, since_s: float = 0.0) -> Floats:
+def times_s(of: ServiceResult, metric: str, since_s: float = 0.0) -> Floats:
     """Times of all requests that came after *since_s*, shape (n,); infinite for those that were refused. [s]
 
     Answers of one token have no time per output token and are left out of it, as are requests that are in flight.
@@ -69,6 +69,6 @@ def percentile_s(times: Floats, percentile: float) -> float:
     return float(np.percentile(times, percentile, method="higher")) if len(times) else nan
 
 
-def excess(of: Served, limits: Sequence[Limit], since_s: float = 0.0) -> list[float]:
+def excess(of: ServiceResult, limits: Sequence[Limit], since_s: float = 0.0) -> list[float]:
     """Each percentile over its limit; at most 1 where it is kept. [1]"""
     return [percentile_s(times_s(of, one.metric, since_s), one.percentile) / one.most_s for one in limits]

@@ -15,6 +15,7 @@ from dcsim.model.services import ByRate, Fixed, Service, Sized
 from dcsim.model.tree import Place
 from dcsim.nodes import NodeKind
 from dcsim.physics.servers import fan_w
+from dcsim.pools import SWITCHING
 from dcsim.rng import stream
 from dcsim.services import instance_share
 from dcsim.serving.capacity import KNOTS, MOST_SIMULATED, Options, carries, needed
@@ -121,10 +122,14 @@ def planned_services(
     InputError
         If a model does not fit, no number of replicas keeps the limits, or the pool's servers cannot serve.
     """
+    workload = loaded.scenario.workload
+    if workload.services and workload.policy in SWITCHING:
+        message = f"'{workload.policy}' switches nodes off that services would have to wait for; choose another policy"
+        raise loaded.fault(("workload", "policy"), message)
     free = [_nodes(facility, index) for index in range(len(facility.pools))]
     found: list[Planned] = []
     inputs: dict[str, str] = {}
-    for index, stated in enumerate(loaded.scenario.workload.services):
+    for index, stated in enumerate(workload.services):
         place: Place = ("workload", "services", index)
         names = [pool.name for pool in facility.pools]
         pool = 0 if stated.pool is None else names.index(stated.pool)

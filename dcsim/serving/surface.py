@@ -14,7 +14,7 @@ from dcsim.serving.capacity import WARM_FRAC, Options, sample, service
 from dcsim.serving.demand import Asked
 from dcsim.serving.latency import METRICS, percentile_s, times_s
 from dcsim.serving.replicas import Replica
-from dcsim.sim.serving.engine import Served, serve
+from dcsim.sim.serving.engine import ServiceResult, serve
 from dcsim.sim.serving.scaling import Scaling
 from dcsim.workload.jobs import Floats
 
@@ -57,7 +57,7 @@ class Point:
     latency_s: Floats
 
 
-def point(of: Replica, runs: Sequence[tuple[Served, float]]) -> Point:
+def point(of: Replica, runs: Sequence[tuple[ServiceResult, float]]) -> Point:
     """What steady simulations show together, each from a time on to its last arrival."""
     replica_s = span_s = 0.0
     did = np.zeros(7)
@@ -80,9 +80,9 @@ def point(of: Replica, runs: Sequence[tuple[Served, float]]) -> Point:
     )
 
 
-def _known(of: Replica, run: Callable[[int], tuple[Served, float]], least: int) -> Point:
+def _known(of: Replica, run: Callable[[int], tuple[ServiceResult, float]], least: int) -> Point:
     """A point from independent runs, as many as it takes, *least* and more."""
-    runs: list[tuple[Served, float]] = []
+    runs: list[tuple[ServiceResult, float]] = []
     logs: list[float] = []
     while len(runs) < _MOST_RUNS:
         runs.append(run(len(runs)))
@@ -166,7 +166,7 @@ def fixed(
         n = max(min(sample(of, asked, count, options), _MOST), _enough(asked))
         fleet = service(of, count, options, asked.prefix_hit_frac)
 
-        def run(index: int) -> tuple[Served, float]:
+        def run(index: int) -> tuple[ServiceResult, float]:
             requests = asked.steady(load * most_per_s * count, n, seed, f"steady {count} {index}")
             until_s = float(requests.arrival_s[-1])
             return serve(requests, fleet, window_s=until_s / 40.0), WARM_FRAC * until_s
@@ -211,7 +211,7 @@ def scaled(of: Replica, asked: Asked, rates: Floats, scaling: Scaling, options: 
         some = replace(scaling, most=max(round(scaling.most / factor), 1), least=round(scaling.least / factor))
         fleet = service(of, begin, options, asked.prefix_hit_frac, scaling={"both": some})
 
-        def run(index: int) -> tuple[Served, float]:
+        def run(index: int) -> tuple[ServiceResult, float]:
             requests = asked.steady(tried, math.ceil(tried * span_s), seed, f"scaled {index}")
             return serve(requests, fleet, window_s=span_s / 60.0), warm_s
 

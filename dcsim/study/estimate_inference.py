@@ -203,7 +203,7 @@ def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> A
             f"node {node.name}; electricity at PUE {pue_value:g} and {kwh_usd:g} USD/kWh",
             f"GPU-hours: {hour_from}" if hour_from else f"GPU-hours: {hour.reason}",
             "time to first token: of a request that waits for no place; no published case to compare with",
-            "means over a batch, not percentiles; no bursts and no spare replicas",
+            "means over a batch; percentiles, bursts and hours: dcsim size serving",
             "the rest of a node draws what it does idle; no published node power of serving was found",
             "Not measured on a GPU by dcsim; errors against published sweeps: dcsim validate inference",
         ],

@@ -80,7 +80,7 @@ class ServiceSpec:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServiceResult:
     """What became of the requests, and what the replicas did.
 
     Parameters
@@ -143,7 +143,7 @@ def serve(
     window_s: float = inf,
     seed: int = 0,
     name: str = "service",
-) -> Served:
+) -> ServiceResult:
     """Serve requests at request level.
 
     Parameters
@@ -207,7 +207,7 @@ def serve(
     return _result(requests, fleet, asked, tally, horizon_s)
 
 
-def _result(requests: Requests, fleet: Fleet, asked: Asked, tally: Tally, horizon_s: float) -> Served:
+def _result(requests: Requests, fleet: Fleet, asked: Asked, tally: Tally, horizon_s: float) -> ServiceResult:
     first_s, end_s = np.array(asked.first_s), np.array(asked.end_s)
     if horizon_s == inf:
         done = end_s[np.isfinite(end_s)]
@@ -220,7 +220,7 @@ def _result(requests: Requests, fleet: Fleet, asked: Asked, tally: Tally, horizo
     changes = np.concatenate([np.ones(len(spans), dtype=int), -np.ones(len(times_s) - len(spans), dtype=int)])
     n = len(tally.rows)
     edges = np.array([0.0, horizon_s]) if tally.window_s == inf else np.arange(n + 1.0) * tally.window_s
-    return Served(
+    return ServiceResult(
         requests=requests,
         first_s=np.where(np.isfinite(first_s), first_s, np.nan),
         end_s=np.where(np.isfinite(end_s), end_s, np.nan),

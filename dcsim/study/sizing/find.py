@@ -11,7 +11,7 @@ from dcsim.serving.capacity import Fewest, carries, fewest, highest, searched, s
 from dcsim.serving.demand import Asked
 from dcsim.serving.fluid import steady
 from dcsim.serving.replicas import Replica, replica, splits
-from dcsim.sim.serving.engine import Served, serve
+from dcsim.sim.serving.engine import ServiceResult, serve
 from dcsim.study.sizing.ask import Ask, rate_per_s, windows_of
 from dcsim.workload.requests.requests import Requests, scaled
 
@@ -23,7 +23,7 @@ class Found:
     of: Replica
     replicas: int
     per_s: float
-    served: Served
+    served: ServiceResult
     since_s: float
     binding: str
     of_hours: list[int] | None = None
@@ -131,7 +131,7 @@ def most_carried(ask: Ask, asked: Asked, of: Replica, replicas: int) -> Found:
     mean = mean_request(window.prompt, window.output, hit_frac=ask.prefix_hit)
     most = replicas * of.most_per_s(mean, ask.options.most_requests)
 
-    def run(load: float) -> Served:
+    def run(load: float) -> ServiceResult:
         return serve(scaled(window, rate=load * most / rate_per_s(window)), fleet)
 
     load, served, binding = highest(run, ask.limits, warm_frac=0.0, of=of)
