@@ -59,6 +59,9 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
         yield ("workload", "reliability", "source"), partial(catalog.part, "reliability", source)
     for index, service in enumerate(workload.services):
         yield ("workload", "services", index, "model"), partial(transformer, service.model)
+        if service.pool is not None:
+            pools = dict.fromkeys(facility.pool_names)
+            yield ("workload", "services", index, "pool"), partial(lookup, pools, service.pool, "pool")
         yield ("workload", "services", index, "routing"), partial(lookup, ROUTING, service.routing, "routing")
     for index, run in enumerate(workload.runs):
         yield ("workload", "runs", index, "model"), partial(transformer, run.model)

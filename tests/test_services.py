@@ -61,8 +61,11 @@ def test_services_and_jobs_hold_no_more_gpus_than_there_are(run):
 def test_requests_are_conserved(run):
     for name in ("chat", "code"):
         rows = of(run, name)
-        came, answered = (rows[f"{what}_per_s"].to_numpy() @ rows["duration_s"] for what in ("requests", "answered"))
-        assert came == pytest.approx(answered + rows["requests_waiting"].iloc[-1], rel=1e-9)
+        came, answered, refused, lost = (
+            rows[f"{what}_per_s"].to_numpy() @ rows["duration_s"]
+            for what in ("requests", "answered", "refused", "lost")
+        )
+        assert came == pytest.approx(answered + refused + lost + rows["requests_waiting"].iloc[-1], rel=1e-9)
 
 
 def test_replicas_follow_the_hours_and_keep_the_limits(run):
@@ -129,6 +132,29 @@ def test_a_service_that_wants_more_than_its_pool_says_so(tmp_path):
     assert found.intervals["gpus_allocated"].mean() < 0.1 * found.intervals["gpus_serving"].mean()
 
 
+def test_a_service_behind_a_greedy_one_keeps_its_least():
+    greedy = CHAT.replace("per_s: 150.0", "per_s: 60000.0").replace("chat", "greedy")
+    first, second = pipeline.prepare(small(f"workload.services=[{greedy}, {CODE}]")).services
+    assert second.claimed.min() >= 1
+    assert (first.nodes + second.nodes).max() == first.nodes.max() + second.nodes[first.nodes.argmax()]
+
+
+def test_batch_work_waits_where_requests_of_users_are_lost(tmp_path):
+    fixed = (
+        "{{name: b, model: llama3.1-8b, scaling: {{kind: fixed, replicas: 8}}, overload: {overload}, "
+        "requests: {{per_s: 70.0, hours: [1,1,1,1,1,1,1,1,4,4,4,4,4,4,4,4,1,1,1,1,1,1,1,1]}}}}"
+    )
+    tables = {}
+    for overload in ("lost", "queued"):
+        service = fixed.format(overload=overload)
+        tables[overload] = runs.read(pipeline.run(small(f"workload.services=[{service}]"), tmp_path)).services
+    assert tables["lost"]["requests_waiting"].max() == 0
+    assert tables["queued"]["lost_per_s"].max() == 0
+    assert tables["lost"]["lost_per_s"].max() > 0
+    assert tables["queued"]["requests_waiting"].max() > 0
+    assert tables["queued"]["answered_per_s"].sum() > tables["lost"]["answered_per_s"].sum()
+
+
 def test_fixed_replicas_stay_and_a_launch_lifts_the_load(tmp_path):
     fixed = (
         "{name: steady, model: llama3.1-8b, scaling: {kind: fixed, replicas: 8}, requests: {per_s: 20.0, "
@@ -140,6 +166,32 @@ def test_fixed_replicas_stay_and_a_launch_lifts_the_load(tmp_path):
     half = rows["start_s"] < 180 * 86400
     assert rows.loc[~half, "load_frac"].iloc[-1] == pytest.approx(3 * rows.loc[half, "load_frac"].iloc[0])
     assert rows.loc[~half, "power_w"].iloc[-1] > rows.loc[half, "power_w"].iloc[0]
+
+
+def test_requests_that_are_too_long_are_refused_and_not_sold(tmp_path):
+    service = (
+        "{name: long, model: llama3.1-70b, gpus_per_replica: 2, scaling: {kind: fixed, replicas: 4}, "
+        "requests: {per_s: 0.5}, lengths: {prompt: 4000.0, prompt_cv: 2.5}, usd_per_million_output_tokens: 1.0}"
+    )
+    found = runs.read(pipeline.run(small(f"workload.services=[{service}]"), tmp_path))
+    rows = found.services
+    assert 0 < rows["refused_per_s"].iloc[0] < 0.01 * rows["requests_per_s"].iloc[0]
+    assert rows["output_tokens_per_s"].iloc[0] < 0.5 * 211
+    assert any("too long for a replica" in note for note in found.findings["notes"])
+    assert rows["ttft_p95_s"].notna().all()
+
+
+def test_loose_limits_are_kept_where_latency_is_known():
+    loose = CHAT.replace("{ttft_p95_s: 0.5, tpot_p95_s: 0.03}", "{e2e_p95_s: 60.0}")
+    ready = pipeline.prepare(small(f"workload.services=[{loose}]"))
+    (one,) = ready.services
+    assert (one.per_s / (one.claimed * one.most_per_s)).max() <= 0.8
+
+
+def test_a_service_that_nobody_asks_holds_its_least():
+    idle = CODE.replace("per_s: 4.0", "per_s: 4.0, launches: [{start: 2027-01-01, factor: 0.0}]")
+    (one,) = pipeline.prepare(small(f"workload.services=[{idle}]")).services
+    assert one.claimed.max() == 1
 
 
 def test_prefill_apart_keeps_answers_faster():

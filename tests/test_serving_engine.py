@@ -330,6 +330,48 @@ def test_a_service_without_requests_has_no_replica_and_the_next_request_waits_fo
     assert done.replicas.at([1000.0]) == 0
 
 
+def test_scaling_by_rate_counts_the_time_that_it_looks_at():
+    asked = Requests(np.arange(0.0, 2000.0, 0.1), np.full(20_000, 10), np.full(20_000, 2))
+    for every_s in (15.0, 45.0, 300.0):
+        scaling = Scaling("rate", target=1.0, window_s=60.0, every_s=every_s, ready_s=0.0)
+        found = serve(asked, fleet(count=10, scaling={"both": scaling}))
+        assert found.replicas.at([1500.0]) == pytest.approx(10, abs=1)
+
+
+def test_a_replica_holds_its_gpus_while_it_loads():
+    asked = Requests(np.array([0.0, 1000.0, 2000.0]), np.full(3, 100), np.full(3, 10))
+    scaling = Scaling("schedule", schedule=((0.0, 1), (500.0, 2)), every_s=10.0, ready_s=200.0, down_s=0.0)
+    found = serve(asked, fleet(count=1, scaling={"both": scaling}))
+    # It is ordered so early that it serves by then.
+    assert found.replicas.at([290.0, 310.0, 600.0]).tolist() == [1, 2, 2]
+
+
+def test_a_drain_refuses_nobody_who_was_accepted():
+    asked = some(100, 1e6)
+    scaling = Scaling("schedule", schedule=((0.0, 2), (1.0, 1)), every_s=1.0, ready_s=0.0, down_s=0.0)
+    spec = replace(EIGHT, most_requests=4)
+    drained = serve(asked, fleet(spec, 2, most_waiting=60, scaling={"both": scaling}))
+    assert np.all(drained.status == FINISHED)
+
+
+def test_a_service_that_never_has_room_is_refused_without_a_horizon():
+    scaling = Scaling("queue", least=0, within=StepSeries(np.zeros(1), np.zeros(1)))
+    with pytest.raises(RangeError, match="horizon"):
+        serve(some(2, 1.0), fleet(count=0, scaling={"both": scaling}))
+
+
+def test_prefill_keeps_prompts_alone():
+    """A replica of prefill with room for the prompt, but not for its answer."""
+    asked = Requests(np.zeros(1), np.array([1000]), np.array([3000]))
+    service = ServiceSpec(
+        {"prefill": replace(EIGHT, role="prefill", room_tokens=1500), "decode": replace(EIGHT, role="decode")},
+        {"prefill": 1, "decode": 1},
+    )
+    assert serve(asked, service).status.tolist() == [FINISHED]
+    small = replace(EIGHT, role="decode", room_tokens=3500)
+    assert serve(asked, replace(service, replicas={**service.replicas, "decode": small})).status.tolist() == [REFUSED]
+
+
 def test_room_that_others_leave_bounds_the_replicas():
     asked = some(6000, 60.0)
     room = StepSeries(np.array([0.0, 50.0]), np.array([6.0, 2.0]))

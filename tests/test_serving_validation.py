@@ -58,7 +58,7 @@ def flat(seconds, gpus_w=500.0):
 def test_above_the_known_load_latency_is_not_said():
     most = 10.0
     per_s = np.array([0.0, 5.0, 10.0 * KNOWN_LOAD * 0.999, 10.0 * KNOWN_LOAD * 1.01, 15.0, 5.0, 5.0])
-    found = hours(EIGHT, flat(0.3), per_s, np.ones(7), most, 3600.0)
+    found = hours(EIGHT, flat(0.3), per_s, np.ones(7), most, 3600.0, queued=True)
     # The sixth hour still works off what the fifth left.
     assert found.known.tolist() == [False, True, True, False, False, False, True]
     assert found.waiting[4] == pytest.approx(5.0 * 3600)
@@ -73,6 +73,17 @@ def test_a_service_that_gets_fewer_replicas_than_it_asks_for_says_no_latency():
     found = hours(EIGHT, surface, np.array([20.0, 20.0]), np.array([4.0, 3.0]), 10.0, 3600.0)
     assert found.known.tolist() == [True, False]
     assert found.replicas.tolist() == [4.0, 3.0]
+
+
+def test_work_and_power_follow_what_is_answered():
+    """Nobody comes in the third hour, and the replicas work off what waits; in the fourth they idle."""
+    most = EIGHT.most_per_s(CHAT.mean, 1024)
+    surface = fixed(EIGHT, CHAT, [4], Options(), seed=0)
+    per_s = 4 * most * np.array([0.6, 1.6, 0.0, 0.0, 0.6])
+    found = hours(EIGHT, surface, per_s, np.full(5, 4.0), most, 3600.0, queued=True)
+    assert found.gpus_w[2] > 0.9 * found.gpus_w[0]
+    assert found.busy_frac[3] == found.batch[3] == 0.0
+    assert found.gpus_w[3] == pytest.approx(4 * EIGHT.idle_w)
 
 
 def test_requests_that_wait_are_served_later_and_none_is_lost():
@@ -91,7 +102,7 @@ def test_a_percentile_over_hours_is_that_of_their_requests():
     curves = np.array([[np.quantile(d, CHANCES)] * 3 for d in draws])
     each = np.array([3.0, 1.0])
     ones = np.ones(2)
-    found = Hours(each, each, 0 * each, ones, 0.5 * ones, ones, ones, ones, curves)
+    found = Hours(each, each, 0 * each, 0 * each, ones, 0.5 * ones, ones, ones, ones, curves)
     both = np.concatenate(draws)
     for percentile in (50, 95, 99):
         assert found.overall_s("ttft", percentile) == pytest.approx(np.percentile(both, percentile), rel=0.05)

@@ -83,6 +83,30 @@ def test_another_node_is_lent_for_one_that_fails():
     assert (found.nodes_lent().at(times) == 3).mean() > 0.99
 
 
+@pytest.mark.parametrize(
+    "others", [{"reliability": reliability(0.1)}, {"maintenance": Maintenance(3600, 36_000, 1800, 0.25)}]
+)
+def test_services_that_hold_all_nodes_get_those_back_that_return(others):
+    found = run(jobs_of((0.0, 10.0, 10.0, 1)), (0.0, 8), horizon_s=1e6, **others)
+    times = np.arange(0.0, 1e6, 500.0)
+    lent, down = found.nodes_lent().at(times), found.gpus_down().at(times) / 8
+    assert down.max() > 0
+    assert np.all(lent + down == 8)
+
+
+def test_the_last_to_come_goes_back_first_when_one_before_it_has_failed():
+    """Nodes that are due back later stay when the count falls, whichever node stands for them."""
+    found = run(
+        jobs_of((0.0, 10.0, 10.0, 1)),
+        *((3600.0 * hour, 2 + hour % 4) for hour in range(250)),
+        horizon_s=9e5,
+        reliability=reliability(0.3),
+    )
+    times = 3600.0 * np.arange(250) + 1800.0
+    wanted = 2 + np.arange(250) % 4
+    assert (found.nodes_lent().at(times) == wanted).mean() > 0.95
+
+
 def test_claims_and_maintenance_share_the_nodes():
     jobs = saturated_mix(200, 64, 0.6, 5, n_sizes=6)
     maintenance = Maintenance(3600.0, 36_000.0, 1800.0, 0.25)

@@ -97,7 +97,7 @@ def test_the_command_prints_both_forms():
         ("model: llama3.1-70b", "modl: llama3.1-70b", "did you mean 'model'"),
         ("ttft_p95_s: 0.6, ", "", "ttft_p95_s is required"),
         ("america: 0.03", "asia: 0.03", "not a known region"),
-        ("    carbon: pjm-2022\n", "", "state kg_per_kwh or carbon"),
+        ("    carbon: pjm-2022\n", "", "state one of kg_per_kwh and carbon"),
         ("pue: 1.25", "pue: 0.5", "below the minimum"),
         ("gpus: 64", "gpus: many", "must be"),
     ],

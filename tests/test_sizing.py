@@ -10,13 +10,13 @@ from click.testing import CliRunner
 from test_cli import refused
 
 from dcsim.errors import RangeError, UsageError
-from dcsim.serving.capacity import Options, carries, fewest, service
+from dcsim.serving.capacity import Options, carries, fewest, needed, service
 from dcsim.serving.demand import Asked, recorded
 from dcsim.serving.fluid import steady
 from dcsim.serving.latency import Limit, excess, percentile_s
 from dcsim.serving.replicas import replica
 from dcsim.sim.serving.engine import serve
-from dcsim.study.sizing.ask import Ask, read_rates, windows_of
+from dcsim.study.sizing.ask import Ask, day_profile, read_rates, windows_of
 from dcsim.study.sizing.cli import size
 from dcsim.study.sizing.serving import serving
 from dcsim.workload.requests.arrivals import Bursty, Poisson
@@ -60,6 +60,13 @@ def test_what_a_fleet_carries_and_what_a_demand_needs_agree():
     assert sized(8 * carried.per_s * 0.97).replicas <= 8
     assert sized(8 * carried.per_s * 1.08).replicas > 8
     assert carried.per_s < EIGHT.most_per_s(CHAT.mean, 1024)
+
+
+@pytest.mark.parametrize("model", ["llama3.1-70b", "llama3.1-8b", "qwen3-32b"])
+@pytest.mark.parametrize("gpu", ["h100-sxm-80gb", "b200-sxm-180gb"])
+def test_weights_of_eight_bit_carry_more(model, gpu):
+    sixteen, eight = (replica(model, gpu, gpus=4, weights=weights) for weights in ("bf16", "fp8"))
+    assert eight.most_per_s(CHAT.mean, 1024) > sixteen.most_per_s(CHAT.mean, 1024)
 
 
 def test_slower_steps_need_more_replicas_and_bursts_too():
@@ -136,6 +143,37 @@ def test_the_inverse_says_how_much_and_until_when():
     assert body["full_on"] in shown
 
 
+@pytest.mark.parametrize("ratio", [1.0, 1.3, 2.0, 6.0, 20.0])
+def test_a_day_has_the_peak_and_the_mean_that_are_stated(ratio):
+    profile = day_profile(ratio)
+    assert profile.mean() == pytest.approx(1.0)
+    assert profile.max() == pytest.approx(ratio, rel=1e-6)
+    assert profile.min() > 0
+
+
+def test_hours_of_a_log_with_few_requests_have_their_rate():
+    """Half a request a second for three hours, then one request."""
+    arrival = np.append(np.arange(0.0, 10_800.0, 2.0), 13_000.0)
+    log = Requests(arrival, np.full(len(arrival), 500), np.full(len(arrival), 50))
+    rates = [window.per_s for window in windows_of(log)]
+    assert rates[0] == pytest.approx(0.5)
+    assert rates[-1] < 0.5
+    gap = Requests(np.append(arrival, [20_000.0, 21_000.0]), *(np.full(len(arrival) + 2, n) for n in (500, 50)))
+    found = serving(Ask("llama3.1-8b", "h100-sxm-80gb", LIMITS, requests=gap, gpus_per_replica=1))
+    assert [one["replicas"] for one in found.hours] == [1, 1, 1, 1, 0, 1]
+
+
+def test_answers_of_one_token_have_no_time_per_token_to_break_a_limit():
+    words = ["serving", *B, "--rate", "5", "--output", "1", "--output-cv", "0", "--tpot-p95", "0.05", "--json"]
+    body = json.loads(CliRunner().invoke(size, words, catch_exceptions=False).stdout)
+    assert body["figures"]["replicas"]["value"] == 1
+    assert body["figures"]["tpot_p95_s"]["value"] is None
+
+
+def test_prefill_and_decode_apart_are_never_one_replica():
+    assert needed(np.array([0.01, 1.0, 100.0]), [2, 4], [1.0, 1.0], 10).tolist() == [2, 2, 10]
+
+
 def test_rates_by_hour_from_a_file(tmp_path):
     path = tmp_path / "rates.csv"
     path.write_text("requests_per_s\n10\n0\n45\n")
@@ -150,7 +188,7 @@ def test_a_log_of_many_hours_is_sized_by_hour():
     each = enumerate((3000, 60_000, 3000))
     hours = [np.zeros(1), *(np.sort(rng.uniform(3600 * hour, 3600 * (hour + 1), n)) for hour, n in each)]
     log = Requests(np.concatenate(hours), np.full(66_001, 800), np.full(66_001, 600))
-    assert [len(window) for window in windows_of(log)] == [3001, 60_000, 3000]
+    assert [len(window.requests) for window in windows_of(log)] == [3001, 60_000, 3000]
     found = serving(Ask("llama3.1-8b", "h100-sxm-80gb", LIMITS, requests=log, gpus_per_replica=1))
     counts = [one["replicas"] for one in found.hours]
     assert counts[0] == counts[2] == 1 < counts[1]
@@ -190,6 +228,10 @@ def test_resampled_bursts_of_a_log_need_what_the_log_needs(reference):
         (["--rate", "20"], "at least one limit"),
         (["--rate", "-1", "--ttft-p95", "1"], "above 0"),
         (["--ttft-p95", "1"], "--rate"),
+        (["--rate", "1", "--e2e-p95", "9e9", "--prompt", "1e6", "--prompt-cv", "3"], "longer than"),
+        (["--rate", "9", "--ttft-p95", "1", "--prompt-scale", "2"], "belongs to --trace"),
+        (["--rate", "9", "--ttft-p95", "1", "--gpus", "8"], "--growth-per-month"),
+        (["--rate", "9", "--ttft-p95", "1", "--growth-per-month", "0.1"], "needs --gpus"),
         (["--rate", "1", "--ttft-p95", "-1"], "above 0 s"),
         (["--rate", "1", "--limit", "moon:95=1"], "ttft"),
         (["--rate", "1", "--limit", "ttft=1"], "ttft:99=2.5"),

@@ -112,10 +112,11 @@ def _inherit(path: Path, below: tuple[Path, ...]) -> tuple[Tree, tuple[Path, ...
     if not isinstance(base, str):
         raise InputError(str(path), [Problem(line, "extends", f"{base!r} must be the path of one scenario file")])
     base_path = path.resolve().parent / base
-    if not base_path.exists() and base in shipped():
-        base_path = shipped()[base]
+    if not base_path.exists() and base.removesuffix(".yaml") in shipped():
+        base_path = shipped()[base.removesuffix(".yaml")]
     if not base_path.exists():
-        raise InputError(str(path), [Problem(line, "extends", f"'{base}' does not exist beside this file")])
+        message = f"'{base}' is neither beside this file nor shipped with dcsim"
+        raise InputError(str(path), [Problem(line, "extends", message)])
     if base_path.resolve() in [p.resolve() for p in (*below, path)]:
         raise InputError(str(path), [Problem(line, "extends", f"'{base}' extends this file in turn; break the circle")])
     base_tree, paths = _inherit(base_path, (*below, path))

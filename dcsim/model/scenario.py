@@ -70,9 +70,6 @@ class Scenario(Stated):
         for index, run in enumerate(self.workload.runs):
             if run.pool is not None and run.pool not in known:
                 raise ValueError(f"workload.runs[{index}].pool: {unknown(run.pool, known, 'pool')}")
-        for index, service in enumerate(self.workload.services):
-            if service.pool is not None and service.pool not in known:
-                raise ValueError(f"workload.services[{index}].pool: {unknown(service.pool, known, 'pool')}")
         for pool in self.economics.revenue.price_factors if isinstance(self.economics.revenue, Rental) else ():
             if pool not in known:
                 raise ValueError(f"economics.revenue.price_factors.{pool}: {unknown(pool, known, 'pool')}")

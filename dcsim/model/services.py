@@ -124,6 +124,11 @@ class Service(Stated):
     lengths: TokenLengths = TokenLengths()
     prefix_hit_frac: Share = Field(default=0.0, description="share of each prompt that is found computed")
     limits: Limits = Limits()
+    overload: Literal["lost", "queued"] = Field(
+        default="lost",
+        description="requests beyond what the replicas can do in an interval: given up, or answered later, as batch "
+        "work may be",
+    )
     scaling: Annotated[Sized | Fixed | ByRate, Field(discriminator="kind")] = Sized()
     routing: Name = Field(default="least_loaded", description="how replicas are chosen")
     prefill_per_decode: Positive | None = Field(
@@ -138,6 +143,8 @@ class Service(Stated):
     def _apart_is_counted(self) -> Self:
         if self.prefill_per_decode is not None and isinstance(self.scaling, ByRate):
             raise ValueError("prefill_per_decode: scaling by rate knows one kind of replica; choose sized or fixed")
+        if self.prefill_per_decode is not None and isinstance(self.scaling, Fixed) and self.scaling.replicas < 2:
+            raise ValueError("prefill_per_decode: prefill and decode apart take at least two replicas")
         return self
 
     @model_validator(mode="after")

@@ -40,7 +40,7 @@ class ServingSite(Stated):
     @model_validator(mode="after")
     def _one_carbon(self) -> Self:
         if (self.kg_per_kwh is None) == (self.carbon is None):
-            raise ValueError("state kg_per_kwh or carbon, the name of a table of the catalog")
+            raise ValueError("state one of kg_per_kwh and carbon, the name of a table of the catalog")
         return self
 
 

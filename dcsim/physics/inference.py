@@ -131,6 +131,8 @@ class StepRates(Rows):
     context_s, state_s, token_s, attention_s, request_s : array_like
         Reading a token of context, a request's state, computing a token, a pair of prompt tokens that attend, and a
         decoding request's own work. [s]
+    prompt_token_s : array_like
+        Computing a token of a prompt, of which many are computed at once. [s]
     layers_s : array_like
         Work that no size changes. [s]
     weights_b, experts_b, context_b, state_b : array_like
@@ -147,6 +149,7 @@ class StepRates(Rows):
     context_s: Any
     state_s: Any
     token_s: Any
+    prompt_token_s: Any
     attention_s: Any
     request_s: Any
     layers_s: Any
@@ -181,7 +184,7 @@ class StepRates(Rows):
         touched = 1.0 - self.missed_frac ** np.maximum(decoding, prefill)
         weights_s = self.weights_s + self.experts_s * touched
         cache_s = self.context_s * context + self.state_s * decoding
-        compute_s = self.token_s * (decoding + prefill) + self.attention_s * attended
+        compute_s = self.token_s * decoding + self.prompt_token_s * prefill + self.attention_s * attended
         requests_s = self.request_s * decoding
         total = weights_s + cache_s + compute_s + self.layers_s + requests_s
         moved_b = self.weights_b + self.experts_b * touched + self.context_b * context + self.state_b * decoding
@@ -217,7 +220,7 @@ class StepRates(Rows):
         """
         of = self.step(batch, batch * request.context)
         starts = batch / request.output
-        prefill_s = starts * (self.token_s * request.prefill + self.attention_s * request.pairs)
+        prefill_s = starts * (self.prompt_token_s * request.prefill + self.attention_s * request.pairs)
         flop = starts * (self.token_flop * request.prefill + self.attention_flop * request.pairs)
         total = of.step_s + prefill_s
         return DecodeStep(
@@ -289,7 +292,9 @@ def mean_request(prompt: Any, output: Any, *, hit_frac: float = 0.0) -> MeanRequ
     )
 
 
-def step_rates(model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration) -> StepRates:
+def step_rates(
+    model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration, prompt_eight_bit_eff: float | None = None
+) -> StepRates:
     """What a step costs by what is in it, for a replica split over some GPUs.
 
     Parameters
@@ -302,6 +307,9 @@ def step_rates(model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration) -
         GPUs over which the replica is split. [1]
     fit : ServingCalibration
         Calibration.
+    prompt_eight_bit_eff : float or None
+        Rate of 8-bit over that of 16-bit products relative to their peaks, in the large products of long prompts; that
+        of the fit, whose sweeps have short prompts, if None. [1]
     """
     n, experts = np.asarray(gpus, dtype=float), np.asarray(model.experts, dtype=float)
     moe, split = experts > 0, n > 1
@@ -311,7 +319,8 @@ def step_rates(model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration) -
     bandwidth = gpu.memory_b_s * n
     read_b_s = bandwidth * fit.memory_eff
     expert_eff = fit.expert_eff * np.where(eight_bit, fit.eight_bit_expert_eff, 1.0)
-    rate = gpu.matmul_flop_s * n * np.where(eight_bit, fit.eight_bit_eff, 1.0) * fit.compute_eff
+    peak = gpu.matmul_flop_s * n * fit.compute_eff
+    of_prompts = fit.eight_bit_eff if prompt_eight_bit_eff is None else prompt_eight_bit_eff
     # A pair costs a product for its score and one for its value; 16 bit, whatever the weights are.
     pair_flop = 4.0 * model.attention_width
     extra = (
@@ -325,7 +334,8 @@ def step_rates(model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration) -
         missed_frac=np.where(moe, 1.0 - np.asarray(model.top_k) / np.maximum(experts, 1.0), 1.0),
         context_s=model.cache_b / read_b_s,
         state_s=2.0 * np.asarray(model.state_b) / read_b_s,
-        token_s=2.0 * model.active_params / rate,
+        token_s=2.0 * model.active_params / (peak * np.where(eight_bit, fit.eight_bit_eff, 1.0)),
+        prompt_token_s=2.0 * model.active_params / (peak * np.where(eight_bit, of_prompts, 1.0)),
         attention_s=pair_flop / (gpu.matmul16_flop_s * n * fit.compute_eff),
         request_s=fit.request_s,
         layers_s=fit.step_s + fit.layer_s * model.layers * (1.0 + extra),
@@ -341,7 +351,15 @@ def step_rates(model: Served, *, gpu: Gpu, gpus: Any, fit: ServingCalibration) -
 
 
 def decode_step(
-    model: Served, batch: Any, *, prompt: Any, output: Any, gpu: Gpu, gpus: Any, fit: ServingCalibration
+    model: Served,
+    batch: Any,
+    *,
+    prompt: Any,
+    output: Any,
+    gpu: Gpu,
+    gpus: Any,
+    fit: ServingCalibration,
+    prompt_eight_bit_eff: float | None = None,
 ) -> DecodeStep:
     """Mean step of a replica under continuous batching with chunked prefill; see :meth:`StepRates.mean_step`.
 
@@ -353,7 +371,7 @@ def decode_step(
         Requests that gain a token in a step, at least 1. [1]
     prompt, output : array_like, shape (n,)
         Mean tokens of a prompt and of an answer, above 0. [1]
-    gpu, gpus, fit
+    gpu, gpus, fit, prompt_eight_bit_eff
         As for :func:`step_rates`.
 
     Raises
@@ -369,7 +387,8 @@ def decode_step(
     b, request = np.asarray(batch, dtype=float), alike(prompt, output)
     if np.any(b < 1) or np.any(request.prefill <= 0) or np.any(request.output <= 0):
         raise RangeError("a batch must be at least 1, and prompts and answers longer than 0 tokens")
-    return step_rates(model, gpu=gpu, gpus=gpus, fit=fit).mean_step(b, request)
+    rates = step_rates(model, gpu=gpu, gpus=gpus, fit=fit, prompt_eight_bit_eff=prompt_eight_bit_eff)
+    return rates.mean_step(b, request)
 
 
 def most_requests(model: Served, *, prompt: Any, output: Any, gpu: Gpu, gpus: Any) -> Any:
@@ -380,14 +399,22 @@ def most_requests(model: Served, *, prompt: Any, output: Any, gpu: Gpu, gpus: An
 
 
 def first_token_s(
-    model: Served, batch: Any, *, prompt: Any, output: Any, gpu: Gpu, gpus: Any, fit: ServingCalibration
+    model: Served,
+    batch: Any,
+    *,
+    prompt: Any,
+    output: Any,
+    gpu: Gpu,
+    gpus: Any,
+    fit: ServingCalibration,
+    prompt_eight_bit_eff: float | None = None,
 ) -> Any:
     """Time to the first token of a request that finds a free place, without any wait for one. [s]
 
     The prompt's own computation and the step of the running batch that it rides on. No published case was found to
     compare with.
     """
-    running = decode_step(model, batch, prompt=prompt, output=output, gpu=gpu, gpus=gpus, fit=fit)
-    rates = step_rates(model, gpu=gpu, gpus=gpus, fit=fit)
+    rates = step_rates(model, gpu=gpu, gpus=gpus, fit=fit, prompt_eight_bit_eff=prompt_eight_bit_eff)
+    running = rates.mean_step(np.asarray(batch, dtype=float), alike(prompt, output))
     tokens = np.asarray(prompt, dtype=float)
-    return running.step_s + rates.token_s * tokens + rates.attention_s * tokens**2 / 2.0
+    return running.step_s + rates.prompt_token_s * tokens + rates.attention_s * tokens**2 / 2.0

@@ -35,7 +35,6 @@ class Options:
     chunk_tokens: int = 2048
     routing: str = "least_loaded"
     prefill_per_decode: float | None = None
-    transfer_b_s: float = 50e9
 
     def split(self, replicas: int) -> dict[str, int]:
         """Replicas by role; at least one of each where prefill and decode are apart."""
@@ -63,7 +62,7 @@ def service(of: Replica, replicas: int, options: Options, prefix_hit_frac: float
         },
         counts,
         routing=options.routing,
-        transfer_token_s=0.0 if len(counts) == 1 else of.token_b / options.transfer_b_s,
+        transfer_token_s=0.0 if len(counts) == 1 else of.token_b / of.network_b_s,
         **others,
     )
 
@@ -215,6 +214,8 @@ def _faster(unit: Requests, rate_per_s: float) -> Requests:
 def needed(rates: Floats, knots: Sequence[int], each_per_s: Sequence[float], most: int) -> Ints:
     """The fewest replicas for each rate, by what each of a fleet carries at some sizes of it, shape (n,). [1]
 
+    No fleet is smaller than the first size.
+
     Parameters
     ----------
     rates : ndarray, shape (n,)
@@ -224,10 +225,10 @@ def needed(rates: Floats, knots: Sequence[int], each_per_s: Sequence[float], mos
     most : int
         The largest count to try. [1]
     """
-    counts = np.arange(1, most + 1)
+    counts = np.arange(knots[0], max(most, knots[0]) + 1)
     carried = counts * np.interp(np.log(counts), np.log(np.asarray(knots, dtype=float)), each_per_s)
-    found = 1 + np.searchsorted(np.maximum.accumulate(carried), rates * (1.0 - 1e-9))
-    return np.where(rates > 0, np.minimum(found, most), 0).astype(np.int64)
+    found = knots[0] + np.searchsorted(np.maximum.accumulate(carried), rates * (1.0 - 1e-9))
+    return np.where(rates > 0, np.minimum(found, counts[-1]), 0).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -367,5 +368,5 @@ def searched(
     done, since_s = kept[high]
     binding = why.get(low) or "the work itself: fewer replicas could not keep up"
     if high == 1:
-        binding = "one replica does"
+        binding = "nothing: one replica is enough"
     return Fewest(high, done, int(done.replicas.values.max()), since_s, binding, tried)

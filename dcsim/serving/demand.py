@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dcsim.errors import RangeError
 from dcsim.physics.inference import MeanRequest, mean_request
 from dcsim.workload.jobs import Floats
 from dcsim.workload.requests.arrivals import Process, arrivals
@@ -15,6 +16,8 @@ from dcsim.workload.requests.requests import Requests
 
 # Requests whose lengths stand for all in means.
 _SAMPLE = 20_000
+# Share of requests that may be too long for a replica, and are refused.
+MOST_TOO_LONG = 0.01
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,31 @@ class Asked:
         """What a request makes a replica do, in the mean."""
         prompt, output = self.lengths.draw(_SAMPLE, 0, "means")
         return mean_request(prompt, output, hit_frac=self.prefix_hit_frac)
+
+    def too_long(self, room_tokens: float) -> tuple[float, float, float]:
+        """Shares of requests, of prompt tokens and of answer tokens that no replica holds. [1]"""
+        prompt, output = self.lengths.draw(_SAMPLE, 0, "means")
+        over = prompt + output > room_tokens
+        return (
+            float(over.mean()),
+            float(prompt[over].sum() / prompt.sum()),
+            float(output[over].sum() / output.sum()),
+        )
+
+    def check_fits(self, model: str, room_tokens: float, where: str) -> None:
+        """Refuse requests of which more than one in a hundred is too long for a replica.
+
+        Raises
+        ------
+        RangeError
+            If so.
+        """
+        share = self.too_long(room_tokens)[0]
+        if share > MOST_TOO_LONG:
+            raise RangeError(
+                f"{share:.1%} of the requests are longer than the {room_tokens:,.0f} tokens that {where} hold beside "
+                f"{model}; choose more GPUs a replica, lighter weights or shorter requests"
+            )
 
     def requests(self, edges_s: Floats, rate_per_s: Floats, seed: int, name: str) -> Requests:
         """Draw requests whose rate is constant between edges; see :func:`dcsim.workload.requests.arrivals.arrivals`."""

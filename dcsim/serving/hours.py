@@ -22,8 +22,10 @@ class Hours:
         Requests that come. [1/s]
     served_per_s : ndarray
         Requests that are answered: fewer where the replicas cannot keep up, more while they catch up. [1/s]
+    lost_per_s : ndarray
+        Requests that the replicas cannot keep up with and that are given up. [1/s]
     waiting : ndarray
-        Requests that wait at the end of each interval because the replicas could not keep up. [1]
+        Those that wait at the end of each interval instead, where they do. [1]
     replicas : ndarray
         Mean replicas. [1]
     load_frac : ndarray
@@ -38,6 +40,7 @@ class Hours:
 
     per_s: Floats
     served_per_s: Floats
+    lost_per_s: Floats
     waiting: Floats
     replicas: Floats
     load_frac: Floats
@@ -88,7 +91,16 @@ def backlog(per_s: Floats, most_per_s: Floats, step_s: float) -> tuple[Floats, F
     return waiting, per_s + (before - waiting) / step_s
 
 
-def hours(of: Replica, surface: Surface, per_s: Floats, replicas: Floats, most_per_s: float, step_s: float) -> Hours:
+def hours(
+    of: Replica,
+    surface: Surface,
+    per_s: Floats,
+    replicas: Floats,
+    most_per_s: float,
+    step_s: float,
+    *,
+    queued: bool = False,
+) -> Hours:
     """Work out the intervals of a service; 0.1 s for a year of hours of twenty.
 
     Parameters
@@ -105,32 +117,47 @@ def hours(of: Replica, surface: Surface, per_s: Floats, replicas: Floats, most_p
         Requests a second that a replica can do at the most. [1/s]
     step_s : float
         Length of an interval. [s]
+    queued : bool
+        Whether requests that the replicas cannot keep up with in an interval wait for a later one; else they are lost,
+        as those of users are, who do not wait for so long.
     """
+    ones = np.ones(len(per_s))
     if surface.scaled:
         # Below the lowest rate that was simulated replicas are as at it, above the highest in proportion.
         beyond = np.maximum(per_s / surface.inner[-1], 1.0)
-        asks = surface.at("replicas", np.ones(len(per_s)), per_s) * beyond
+        asks = surface.at("replicas", ones, per_s) * beyond
         have = np.minimum(asks, replicas)
-        place = np.ones(len(per_s)), per_s
     else:
         have = asks = np.asarray(replicas, dtype=float)
-        place = have, per_s / np.maximum(have * most_per_s, 1e-12)
     can = have * most_per_s
-    waiting, served_per_s = backlog(per_s, can, step_s)
+    if queued:
+        waiting, served_per_s = backlog(per_s, can, step_s)
+        lost_per_s = 0.0 * per_s
+    else:
+        waiting, served_per_s = 0.0 * per_s, np.minimum(per_s, can)
+        lost_per_s = per_s - served_per_s
     behind = np.concatenate([[0.0], waiting[:-1]]) > 0
     load = np.where(can > 0, per_s / np.maximum(can, 1e-12), np.where(per_s > 0, np.inf, 0.0))
-    latency_s = surface.at("latency_s", *place)
+
+    def at(name: str, rate: Floats) -> Floats:
+        place = (ones, rate) if surface.scaled else (have, rate / np.maximum(can, 1e-12))
+        return surface.at(name, *place)
+
+    latency_s = at("latency_s", per_s)
     # A service that gets fewer replicas than it asks for is not the one that was simulated.
     latency_s[(load > KNOWN_LOAD) | behind | (per_s <= 0) | (have < 0.98 * asks)] = np.nan
-    busy = np.where(load >= 1.0, 1.0, surface.at("busy_frac", *place))
+    # Work follows what is answered: less than comes while the replicas cannot keep up, more while they catch up.
+    works = served_per_s > 1e-12
+    full = served_per_s >= can * (1.0 - 1e-9)
     return Hours(
         per_s=per_s,
         served_per_s=served_per_s,
+        lost_per_s=lost_per_s,
         waiting=waiting,
         replicas=have,
         load_frac=load,
-        batch=surface.at("batch", *place),
-        busy_frac=busy,
-        gpus_w=have * np.where(per_s > 0, surface.at("gpus_w", *place), of.idle_w * of.gpus),
+        batch=np.where(works, at("batch", served_per_s), 0.0),
+        busy_frac=np.where(works, np.where(full, 1.0, at("busy_frac", served_per_s)), 0.0),
+        gpus_w=have * np.where(works, at("gpus_w", served_per_s), of.idle_w * of.gpus),
         latency_s=latency_s,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 
 import numpy as np
 
@@ -70,5 +70,6 @@ def percentile_s(times: Floats, percentile: float) -> float:
 
 
 def excess(of: ServiceResult, limits: Sequence[Limit], since_s: float = 0.0) -> list[float]:
-    """Each percentile over its limit; at most 1 where it is kept. [1]"""
-    return [percentile_s(times_s(of, one.metric, since_s), one.percentile) / one.most_s for one in limits]
+    """Each percentile over its limit; at most 1 where it is kept, 0 where no request has such a time. [1]"""
+    found = [percentile_s(times_s(of, one.metric, since_s), one.percentile) / one.most_s for one in limits]
+    return [0.0 if isnan(value) else value for value in found]

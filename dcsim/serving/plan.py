@@ -23,7 +23,7 @@ from dcsim.serving.demand import Asked, recorded
 from dcsim.serving.hours import Hours, hours
 from dcsim.serving.latency import METRICS, Limit
 from dcsim.serving.replicas import Replica, replica
-from dcsim.serving.surface import Surface, fixed, loads_about, scaled
+from dcsim.serving.surface import KNOWN_LOAD, Surface, fixed, loads_about, scaled
 from dcsim.sim.claims import Claims
 from dcsim.sim.serving.scaling import Scaling
 from dcsim.units import SECONDS_PER_HOUR
@@ -60,6 +60,8 @@ class Planned:
         Replicas that it wants, and those for which its pool has nodes. [1]
     nodes : ndarray of int, shape (n,)
         Nodes that these take. [node]
+    too_long : tuple of float
+        Shares of requests, prompt tokens and answer tokens that no replica holds: they are refused. [1]
     notes : tuple of str
         What the reader should know.
     """
@@ -74,6 +76,7 @@ class Planned:
     wanted: Ints
     claimed: Ints
     nodes: Ints
+    too_long: tuple[float, float, float]
     notes: tuple[str, ...]
 
 
@@ -100,20 +103,29 @@ class Outcome:
     fan_w: Floats
 
     @property
+    def answered_per_s(self) -> Floats:
+        """Requests that are answered, those that are too long for a replica left out, shape (n,). [1/s]"""
+        return self.hours.served_per_s * (1.0 - self.planned.too_long[0])
+
+    @property
     def prompt_tokens_per_s(self) -> Floats:
         """Tokens of prompts of the requests that are answered, shape (n,). [1/s]"""
-        return self.hours.served_per_s * self.planned.asked.lengths.mean_prompt
+        of = self.planned
+        return self.hours.served_per_s * of.asked.lengths.mean_prompt * (1.0 - of.too_long[1])
 
     @property
     def output_tokens_per_s(self) -> Floats:
         """Tokens of answers, shape (n,). [1/s]"""
-        return self.hours.served_per_s * self.planned.asked.lengths.mean_output
+        of = self.planned
+        return self.hours.served_per_s * of.asked.lengths.mean_output * (1.0 - of.too_long[2])
 
 
 def planned_services(
     loaded: Loaded, used: Assumptions, facility: Facility, draw: int | None = None
 ) -> tuple[tuple[Planned, ...], dict[str, str]]:
     """Size the services of a scenario by interval, in the order stated, and name the logs that they read.
+
+    Each gets at most what those after it leave with the least of their replicas, and those before it have not.
 
     With *draw* step times and power are those of one outcome of the serving fit.
 
@@ -129,21 +141,40 @@ def planned_services(
     free = [_nodes(facility, index) for index in range(len(facility.pools))]
     found: list[Planned] = []
     inputs: dict[str, str] = {}
-    for index, stated in enumerate(workload.services):
+    names = [pool.name for pool in facility.pools]
+    pools = [0 if stated.pool is None else names.index(stated.pool) for stated in workload.services]
+    replicas = [
+        _replica(loaded, used, facility, stated, pool, ("workload", "services", index))
+        for index, (stated, pool) in enumerate(zip(workload.services, pools, strict=True))
+    ]
+    for index, (stated, pool, of) in enumerate(zip(workload.services, pools, replicas, strict=True)):
         place: Place = ("workload", "services", index)
-        names = [pool.name for pool in facility.pools]
-        pool = 0 if stated.pool is None else names.index(stated.pool)
-        of = _replica(loaded, used, facility, stated, pool, place)
         if draw is not None:
             of = of.drawn(stream(loaded.scenario.plan.seed, f"serving-fit/{of.gpu}/{draw}"))
         asked = _asked(loaded, stated, place, inputs)
         try:
-            one = _planned(loaded, used, facility, stated, pool, of, asked, free[pool])
+            asked.check_fits(of.model, of.room_tokens - of.request_tokens, f"{of.gpus} x {of.gpu}")
+            kept = sum(
+                _least_nodes(later, unit, facility.pools[pool].gpus_per_server)
+                for later, unit, on in zip(workload.services, replicas, pools, strict=True)
+                if on == pool and workload.services.index(later) > index
+            )
+            room = np.maximum(free[pool] - kept, 0)
+            one = _planned(loaded, used, facility, stated, pool, of, asked, room)
         except RangeError as error:
             raise loaded.fault((*place, "limits"), str(error)) from None
         free[pool] = free[pool] - one.nodes
         found.append(one)
     return tuple(found), inputs
+
+
+def _least_nodes(stated: Service, of: Replica, gpus_per_node: int) -> int:
+    """Nodes that a service always has where there are any. [node]"""
+    scaling = stated.scaling
+    least = scaling.replicas if isinstance(scaling, Fixed) else scaling.least
+    if of.gpus > gpus_per_node:
+        return least * (of.gpus // gpus_per_node)
+    return -(-least // (gpus_per_node // of.gpus))
 
 
 def _nodes(facility: Facility, pool: int) -> Ints:
@@ -226,10 +257,18 @@ def _planned(
     gpus_per_node = facility.pools[pool].gpus_per_server
     per_node, node_per = max(gpus_per_node // of.gpus, 1), max(of.gpus // gpus_per_node, 1)
     room = free // node_per * per_node
+    if stated.prefill_per_decode is not None:
+        room = np.where(room < 2, 0, room)
     notes = [
         f"service {stated.name}: replicas of {of.gpus} x {of.gpu}, step times by the serving fit {of.profile} "
         "(its errors: dcsim validate inference)"
     ]
+    too_long = asked.too_long(of.room_tokens - of.request_tokens)
+    if too_long[0]:
+        notes.append(
+            f"service {stated.name}: {too_long[0]:.2%} of its requests, with {too_long[1]:.1%} of the prompt tokens, "
+            "are too long for a replica and refused"
+        )
     scaling, surface = stated.scaling, None
     if isinstance(scaling, Fixed):
         wanted = np.full(len(per_s), scaling.replicas, dtype=np.int64)
@@ -258,6 +297,7 @@ def _planned(
         wanted=wanted,
         claimed=claimed,
         nodes=-(-claimed // per_node) * node_per,
+        too_long=too_long,
         notes=tuple(notes),
     )
 
@@ -272,7 +312,9 @@ def _sized(
     knots: list[int] = []
     each: list[float] = []
     for count in KNOTS if options.prefill_per_decode is None else KNOTS[1:]:
-        each.append(carries(of, asked, limits, replicas=count, options=options, seed=seed).per_s)
+        # Above this load the hourly model says no latency.
+        known = (0.0, KNOWN_LOAD)
+        each.append(carries(of, asked, limits, replicas=count, options=options, seed=seed, within=known).per_s)
         knots.append(count)
         if count * each[-1] >= peak:
             break
@@ -281,7 +323,8 @@ def _sized(
     most = max(int(np.ceil(peak / each[-1])) + 1, knots[-1])
     counts = needed(per_s, knots, each, most)
     wanted = np.ceil(counts * (1.0 + scaling.spare_frac) - 1e-9).astype(np.int64)
-    return np.asarray(np.clip(wanted, scaling.least, scaling.most), dtype=np.int64)
+    least = scaling.least if options.prefill_per_decode is None else max(scaling.least, 2)
+    return np.asarray(np.clip(wanted, least, scaling.most), dtype=np.int64)
 
 
 def _counted(
@@ -323,10 +366,11 @@ def _by_rate(
     of: Replica, asked: Asked, options: Options, seed: int, per_s: Floats, how: Scaling
 ) -> tuple[Surface, Ints]:
     """Table of a service that follows its rate, and the replicas that it then has."""
-    some = per_s[per_s > 0]
+    # Where nobody asks within the plan any rate will do.
+    some = per_s[per_s > 0] if np.any(per_s > 0) else np.array([how.target])
     rates = np.geomspace(max(float(some.min()), 1e-3 * float(some.max())), float(some.max()) * (1 + 1e-9), _RATES)
     surface = scaled(of, asked, rates, how, options, seed)
-    have = surface.at("replicas", np.ones(len(per_s)), per_s)
+    have = np.where(per_s > 0, surface.at("replicas", np.ones(len(per_s)), per_s), 0.0)
     # Whole nodes are held for the mean; what goes beyond it for minutes is not taken from the jobs.
     return surface, np.maximum(np.ceil(have - 1e-9).astype(np.int64), how.least)
 
@@ -360,7 +404,8 @@ def outcomes(
         left = left - got
         share = np.where(one.nodes > 0, got / np.maximum(one.nodes, 1), 0.0)
         there = np.asarray(one.claimed * share, dtype=float)
-        of = hours(one.of, one.surface, one.per_s, there, one.most_per_s, float(facility.interval_s))
+        step_s, queued = float(facility.interval_s), one.stated.overload == "queued"
+        of = hours(one.of, one.surface, one.per_s, there, one.most_per_s, step_s, queued=queued)
         power = one.of.node.power
         # All GPUs of the nodes idle but for what the replicas draw above that.
         above_w = of.gpus_w - of.replicas * one.of.gpus * one.of.idle_w

@@ -11,7 +11,7 @@ from dcsim.catalog.hardware import architecture, transformer
 from dcsim.catalog.hardware import gpu as gpu_part
 from dcsim.catalog.load import catalog
 from dcsim.catalog.published_power import INLET_C
-from dcsim.catalog.published_serving import serving_calibration, serving_power
+from dcsim.catalog.published_serving import prompt_eight_bit_eff, serving_calibration, serving_power
 from dcsim.errors import RangeError
 from dcsim.nodes import NodeKind, idle_gpu_w, node_kind
 from dcsim.physics.inference import FILLED_FRAC, DecodeStep, MeanRequest, StepRates, served, step_rates
@@ -22,7 +22,7 @@ from dcsim.workload.jobs import Floats
 
 # GPUs over which a replica may be split.
 SPLITS = (1, 2, 4, 8, 16, 32, 72)
-# Network of the GPU records; a replica stays inside a scale-up domain, so that no figure here depends on it.
+# Network that moves keys and values from prefill to decode; a replica itself stays inside a scale-up domain.
 NETWORK = "ib-ndr400"
 
 
@@ -46,6 +46,8 @@ class Replica:
         What a request keeps beside its tokens, counted in tokens. [1]
     token_b : float
         Keys and values of a token. [B]
+    network_b_s : float
+        Bandwidth of all its GPUs on their network. [B/s]
     experts : bool
         Whether the model has routed experts.
     power : ServingPower
@@ -67,6 +69,7 @@ class Replica:
     room_tokens: float
     request_tokens: float
     token_b: float
+    network_b_s: float
     experts: bool
     power: ServingPower
     rated_w: float
@@ -99,8 +102,10 @@ class Replica:
     def slowed(self, factor: float) -> "Replica":
         """The same with steps that take so many times as long: an outcome of the calibration."""
         of = self.rates
-        names = ("weights_s", "experts_s", "context_s", "state_s", "token_s", "attention_s", "request_s", "layers_s")
-        return replace(self, rates=replace(of, **{name: factor * getattr(of, name) for name in names}))
+        times = {name: factor * value for name, value in vars(of).items() if name.endswith("_s")}
+        # Bandwidths and rates of operations end in the same letters.
+        kept = ("bandwidth_b_s", "matmul16_flop_s")
+        return replace(self, rates=replace(of, **{name: of_s for name, of_s in times.items() if name not in kept}))
 
     def drawn(self, draws: np.random.Generator) -> "Replica":
         """An outcome of the calibration: step times and power off by what they miss on sweeps that no fit has seen."""
@@ -154,7 +159,7 @@ def spec_of(of: StepRates, **others: Any) -> ReplicaSpec:
         step_s=float(of.weights_s + of.layers_s),
         request_s=float(of.request_s + of.token_s + of.state_s),
         context_s=float(of.context_s),
-        token_s=float(of.token_s),
+        token_s=float(of.prompt_token_s),
         attention_s=float(of.attention_s),
         experts_s=float(of.experts_s),
         missed_frac=float(of.missed_frac),
@@ -225,7 +230,13 @@ def replica(
     power = known["power"]
     key = catalog().resolve("gpus", gpu)
     rated_w = catalog().row("gpus", key, "tdp_w").value
-    rates = step_rates(of, gpu=part, gpus=float(gpus), fit=serving_calibration(time.parameters))
+    rates = step_rates(
+        of,
+        gpu=part,
+        gpus=float(gpus),
+        fit=serving_calibration(time.parameters),
+        prompt_eight_bit_eff=prompt_eight_bit_eff(),
+    )
     return Replica(
         model=catalog().resolve("models", model),
         gpu=key,
@@ -236,6 +247,7 @@ def replica(
         room_tokens=free_b / float(of.cache_b),
         request_tokens=float(of.state_b) / float(of.cache_b),
         token_b=float(of.cache_b),
+        network_b_s=float(part.network_b_s) * gpus,
         experts=float(of.experts) > 0,
         power=serving_power(power.parameters, family == "blackwell"),
         rated_w=rated_w,

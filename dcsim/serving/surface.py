@@ -70,7 +70,9 @@ def point(of: Replica, runs: Sequence[tuple[ServiceResult, float]]) -> Point:
         span_s += float(edges_s[1] - edges_s[0])
     busy_frac = min(float(did[0]) / replica_s, 1.0) if replica_s else 0.0
     busy_w = float(of.power_of_windows(did[None, :])[0]) if did[0] else 0.0
+    # Requests that no replica holds are counted apart; latency is that of the others.
     times = [np.concatenate([times_s(done, name, since_s) for done, since_s in runs]) for name in METRICS]
+    times = [of[np.isfinite(of)] for of in times]
     return Point(
         replicas=replica_s / span_s,
         batch=float(did[2] / max(did[1], 1.0)),

@@ -46,7 +46,9 @@ def _service_columns(facility: Facility, of: Outcome) -> dict[str, NDArray[Any]]
         "start_s": edges_s[:-1],
         "duration_s": np.diff(edges_s),
         "requests_per_s": hours.per_s,
-        "answered_per_s": hours.served_per_s,
+        "answered_per_s": of.answered_per_s,
+        "refused_per_s": hours.served_per_s - of.answered_per_s,
+        "lost_per_s": hours.lost_per_s,
         "requests_waiting": hours.waiting,
         "replicas_wanted": of.planned.wanted.astype(float),
         "replicas": hours.replicas,
@@ -96,12 +98,17 @@ def service_findings(
                 "mean_gpus": total("gpus") / float(seconds.sum()),
                 "short_intervals": int((of.claimed < of.wanted).sum()),
                 "output_million_tokens": answers / 1e6,
+                "limits": of.stated.limits.model_dump(),
                 "j_per_token": energy_j / answers if answers else None,
                 "cost_usd_per_million_tokens": usd_per_gpu_h * gpu_h / (answers / 1e6)
                 if answers and usd_per_gpu_h is not None
                 else None,
-                "usd_per_million_output_tokens": of.stated.usd_per_million_output_tokens,
-                "usd_per_million_prompt_tokens": of.stated.usd_per_million_prompt_tokens,
+                "income_usd_per_million_tokens": (
+                    of.stated.usd_per_million_output_tokens
+                    + of.stated.usd_per_million_prompt_tokens * total("prompt_tokens_per_s") / answers
+                )
+                if answers
+                else None,
             }
         )
     return found

@@ -1,7 +1,8 @@
 """Nodes that services take from the jobs and give back, as their requests come and go."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import inf
 from typing import Any, Protocol
@@ -42,6 +43,9 @@ class Lender(Protocol):
     lent: dict[int, float]
     """Nodes that services hold, and when each is due back. [s]"""
 
+    fill: Callable[[], None] | None
+    """What to call when nodes come: services may lack some."""
+
     def lend(self, n_nodes: int, return_s: float) -> int:
         """Give up to *n_nodes* to services: free ones, then those of the jobs that started last, which queue again."""
 
@@ -53,25 +57,30 @@ def claim(env: simpy.Environment, cluster: Lender, claims: Claims) -> Generator[
     """Hold as many nodes as are claimed, or as can be had; the node that was claimed last goes back first.
 
     The cluster lends another node for one that fails. Nodes that are missing, because none was left or a phase is not
-    there yet, are asked for again at the next change.
+    there yet, are asked for again when nodes come.
     """
-    held = cluster.lent
     counts = claims.nodes_from
+    held = cluster.lent
+
+    def fill(index: int) -> None:
+        """Take what is missing of the count at *index*; the highest counts are due back first."""
+        later = index + 1
+        due: list[list[float]] = []
+        for count in range(counts[index][1], len(held), -1):
+            while later < len(counts) and counts[later][1] >= count:
+                later += 1
+            return_s = counts[later][0] if later < len(counts) else inf
+            if due and due[-1][0] == return_s:
+                due[-1][1] += 1
+            else:
+                due.append([return_s, 1])
+        for return_s, n_nodes in reversed(due):
+            if cluster.lend(int(n_nodes), return_s) < n_nodes:
+                break
+
     for index, (time_s, wanted) in enumerate(counts):
         yield env.timeout(time_s - env.now)
         while len(held) > wanted:
             cluster.take_back()
-        later = index + 1
-        # From the highest count down, each lower one is held at least as long.
-        returns: list[tuple[float, int]] = []
-        for count in range(wanted, len(held), -1):
-            while later < len(counts) and counts[later][1] >= count:
-                later += 1
-            return_s = counts[later][0] if later < len(counts) else inf
-            if returns and returns[-1][0] == return_s:
-                returns[-1] = (return_s, returns[-1][1] + 1)
-            else:
-                returns.append((return_s, 1))
-        for return_s, n_nodes in reversed(returns):
-            if cluster.lend(n_nodes, return_s) < n_nodes:
-                break
+        cluster.fill = partial(fill, index)
+        fill(index)

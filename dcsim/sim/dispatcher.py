@@ -7,6 +7,7 @@ that call the dispatcher's methods at ``env.now``; the dispatcher itself must no
 
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf, nan
 from typing import Any
@@ -76,6 +77,8 @@ class Dispatcher:
         Running jobs that may run on other numbers of nodes: those held, the fewest and the most.
     lent : dict of int to float
         Nodes that services hold, in the order in which they got them, and when they are due back. [s]
+    fill : callable or None
+        What to call when nodes come, where services may lack some.
     notes : dict
         What a policy remembers from pass to pass.
     service : Service
@@ -119,6 +122,7 @@ class Dispatcher:
         self.running: dict[int, None] = {}
         self.elastic: dict[int, tuple[int, int, int]] = {}
         self.lent: dict[int, float] = {}
+        self.fill: Callable[[], None] | None = None
         self.notes: dict[str, Any] = {}
         self.interruptions: Counter[str] = Counter()
         # Limits, and interruptions that are no hardware's: when, of which job, in which of its attempts, which of both.
@@ -278,6 +282,8 @@ class Dispatcher:
         held_back, self._held_back = self._held_back, []
         for job in held_back:
             self._enqueue(job)
+        if self.fill is not None:
+            self.fill()
 
     def in_service(self, node: int) -> bool:
         """Tell whether *node* is energised and not failed, be it with jobs or lent."""
@@ -301,26 +307,24 @@ class Dispatcher:
         """
         now_s = self._env.now
         self._foreign_event(now_s)
-        due_s = self._recall(node)
+        held = self._recall(node)
         for job in self.placement.jobs_on(node):
             self.interruptions[cause] += 1
             self._fail_job(job, now_s)
         self.service.take(node, now_s, expected_return_s)
         self.service.replace()
-        if due_s is not None:
-            self.lend(1, due_s)
+        self._replace(held)
 
     def take_out(self, node: int, return_s: float) -> None:
         """Take *node*, which must be in service, out of it now; jobs on it write a checkpoint and queue again."""
         now_s = self._env.now
         self._foreign_event(now_s)
-        due_s = self._recall(node)
+        held = self._recall(node)
         for job in self.placement.jobs_on(node):
             self.interruptions["maintenance"] += 1
             self.preempt(job, now_s)
         self.service.take(node, now_s, return_s)
-        if due_s is not None:
-            self.lend(1, due_s)
+        self._replace(held)
 
     def lend(self, n_nodes: int, return_s: float) -> int:
         """Give up to *n_nodes* to services until *return_s*, and say how many.
@@ -351,13 +355,21 @@ class Dispatcher:
         node, return_s = self.lent.popitem()
         self.service.take_back(node, now_s, return_s)
 
-    def _recall(self, node: int) -> float | None:
-        """Take a node that is lent from the services, and say until when it was; None if it is not lent. [s]"""
+    def _recall(self, node: int) -> list[tuple[int, float]]:
+        """Take a node that is lent from the services; say what was lent from it on, it first. Nothing if it is not."""
         if not self.service.is_lent(node):
-            return None
-        return_s = self.lent.pop(node)
-        self.service.take_back(node, self._env.now, return_s)
-        return return_s
+            return []
+        held = list(self.lent.items())
+        from_it = held[list(self.lent).index(node) :]
+        self.service.take_back(node, self._env.now, self.lent.pop(node))
+        return from_it
+
+    def _replace(self, held: list[tuple[int, float]]) -> None:
+        """Lend another node in the place of the first of *held*, so that the last to come still go back first."""
+        if held and self.lend(1, held[0][1]):
+            for node, return_s in held[1:]:
+                del self.lent[node]
+                self.lent[node] = return_s
 
     def return_node(self, node: int, expected_return_s: float) -> None:
         """Put a repaired *node* back into service now, or aside where spares lack.
@@ -367,6 +379,8 @@ class Dispatcher:
         now_s = self._env.now
         self._foreign_event(now_s)
         self.service.put_back(node, now_s, expected_return_s)
+        if self.fill is not None:
+            self.fill()
 
     def progress_s(self) -> Floats:
         """Work that each job has done and not lost, as run time at the reference placement, shape (n_jobs,). [s]"""

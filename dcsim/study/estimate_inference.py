@@ -11,7 +11,7 @@ from dcsim.catalog.hardware import architecture, transformer
 from dcsim.catalog.hardware import gpu as gpu_part
 from dcsim.catalog.load import catalog
 from dcsim.catalog.published_power import INLET_C
-from dcsim.catalog.published_serving import serving_calibration, serving_power
+from dcsim.catalog.published_serving import prompt_eight_bit_eff, serving_calibration, serving_power
 from dcsim.errors import RangeError
 from dcsim.nodes import idle_gpu_w, node_kind
 from dcsim.physics.inference import Served, decode_step, first_token_s, most_requests, served
@@ -91,6 +91,7 @@ def inference(ask: Ask) -> Answer:
     splits = [float(ask.gpus_per_replica)] if ask.gpus_per_replica else [float(n) for n in SPLITS if n <= limit]
     n, b = (axis.ravel() for axis in np.meshgrid(splits, BATCHES, indexing="ij"))
     at: dict[str, Any] = {"prompt": ask.prompt, "output": ask.output, "gpu": part, "gpus": n}
+    prompts: dict[str, Any] = {"prompt_eight_bit_eff": prompt_eight_bit_eff()}
     fit = serving_calibration(of.time.parameters)
     room = most_requests(of.model, **at)
     if not np.any(room >= 1):
@@ -99,8 +100,8 @@ def inference(ask: Ask) -> Answer:
             f"{ask.model} in {ask.weights} is {need_b / 1e9:.0f} GB and fits on no replica of up to {max(splits):g} "
             f"GPUs of {part.memory_b / 1e9:.0f} GB; say --weights fp8 or choose GPUs with more memory"
         )
-    step = decode_step(of.model, b, fit=fit, **at)
-    first = first_token_s(of.model, b, fit=fit, **at)
+    step = decode_step(of.model, b, fit=fit, **prompts, **at)
+    first = first_token_s(of.model, b, fit=fit, **prompts, **at)
     fits = b <= room
     tpot_s = math.inf if ask.tpot_ms is None else ask.tpot_ms / 1e3
     ttft_s = math.inf if ask.ttft_ms is None else ask.ttft_ms / 1e3
@@ -135,14 +136,15 @@ def _binding(ask: Ask, row: int, n: Any, b: Any, room: Any, step_s: Any, first_s
 def _answer(ask: Ask, of: _Choice, gpus: float, batch: float, binding: str) -> Answer:
     at: dict[str, Any] = {"prompt": ask.prompt, "output": ask.output, "gpu": of.gpu, "gpus": gpus}
     fit = serving_calibration(of.time.parameters)
-    step = decode_step(of.model, batch, fit=fit, **at)
+    prompts: dict[str, Any] = {"prompt_eight_bit_eff": prompt_eight_bit_eff()}
+    step = decode_step(of.model, batch, fit=fit, **prompts, **at)
     middle, low, high = with_interval(
-        lambda values: decode_step(of.model, batch, fit=serving_calibration(values), **at).step_s,
+        lambda values: decode_step(of.model, batch, fit=serving_calibration(values), **prompts, **at).step_s,
         of.time,
         extra_sd=of.time.parameters["between_sweeps_sd"],
     )
     step_s, step_sd = float(middle), math.log(float(high) / float(low)) / 2.0 / Z90
-    first_s = float(first_token_s(of.model, batch, fit=fit, **at))
+    first_s = float(first_token_s(of.model, batch, fit=fit, **prompts, **at))
     rate = batch / step_s
     replicas = math.ceil(ask.tokens_per_s / rate)
     count = Figure(

@@ -75,6 +75,7 @@ def queue(case: Case) -> Mapping[str, Prediction]:
 def at_fixed_batch(one: Point, values: Mapping[str, float]) -> DecodeStep:
     """Mean step of a replica whose batch never changes, request by request."""
     fit = serving_calibration(values)
+    # As in the fit, which knows only the short prompts of the sweeps.
     rates = step_rates(one.model, gpu=one.gpu, gpus=one.gpus, fit=fit)
     batch, output = max(round(one.batch), 1), max(round(one.output), 1)
     # Requests start one after the other through an answer, so that their contexts are mixed, as in a long run.

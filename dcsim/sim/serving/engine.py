@@ -98,7 +98,7 @@ class ServiceResult:
     did : ndarray, shape (m, 7)
         What steps did in each window; see :class:`dcsim.sim.serving.replica.Tally`.
     replicas : StepSeries
-        Replicas that serve or drain, by time.
+        Replicas that load, serve or drain, by time.
     horizon_s : float
         Where the simulation ended: the last event where no horizon was given. [s]
     """
@@ -168,6 +168,8 @@ def serve(
     """
     if not len(requests):
         raise RangeError("there are no requests to serve")
+    if horizon_s == inf and any(of.within is not None and of.within.values[-1] < 1 for of in service.scaling.values()):
+        raise RangeError("without a horizon a service must have room for a replica in the end, or never be done")
     env = simpy.Environment()
     blocks = None
     if requests.blocks is not None and requests.block_starts is not None:
@@ -215,7 +217,8 @@ def _result(requests: Requests, fleet: Fleet, asked: Asked, tally: Tally, horizo
     fleet.close(horizon_s)
     status = np.where(np.isfinite(end_s), FINISHED, IN_FLIGHT)
     status[fleet.refused] = REFUSED
-    spans = np.array([(start_s, end) for start_s, end in fleet.spans]).reshape(-1, 2)
+    there = [(start_s, end) for start_s, end in fleet.spans] + [(of.start_s, of.end_s) for of in fleet.loads]
+    spans = np.array(there).reshape(-1, 2)
     times_s = np.concatenate([spans[:, 0], spans[np.isfinite(spans[:, 1]), 1]])
     changes = np.concatenate([np.ones(len(spans), dtype=int), -np.ones(len(times_s) - len(spans), dtype=int)])
     n = len(tally.rows)

@@ -17,6 +17,19 @@ import simpy
 from dcsim.registry import lookup
 from dcsim.sim.serving.replica import Asked, Replica, ReplicaSpec, Tally
 
+
+@dataclass
+class Loading:
+    """Time for which a replica holds its GPUs before it serves. [s]"""
+
+    start_s: float
+    end_s: float = inf
+
+    def end(self, now_s: float) -> None:
+        """Let it serve, or be cancelled."""
+        self.end_s = now_s
+
+
 _HANDED = -1  # in the heap of ends, in place of a replica: a request whose keys and values have been moved
 
 
@@ -62,6 +75,7 @@ class Fleet:
         self.asked = asked
         self.replicas: list[Replica] = []
         self.spans: list[list[float]] = []
+        self.loads: list[Loading] = []
         self.refused: list[int] = []
         self.restarts = [0] * len(arrival_s)
         self.came = 0
@@ -73,6 +87,12 @@ class Fleet:
         self._tally = tally
         self._most_waiting = most_waiting
         self._transfer_s = transfer_s
+        self._too_long = {
+            request
+            for spec in specs.values()
+            for request, need in enumerate(asked.needs(spec))
+            if need > spec.room_tokens
+        }
         self._events: list[tuple[float, int, int]] = []
         self._ready: dict[str, list[int]] = {role: [] for role in specs}
         self._held_back: dict[str, deque[int]] = {role: deque() for role in specs}
@@ -96,6 +116,11 @@ class Fleet:
             self.on_add(index)
         return index
 
+    def load(self, now_s: float) -> Loading:
+        """Let a replica hold its GPUs while it starts."""
+        self.loads.append(Loading(now_s))
+        return self.loads[-1]
+
     def _enter(self, index: int, now_s: float) -> None:
         replica = self.replicas[index]
         role = replica.spec.role
@@ -108,15 +133,15 @@ class Fleet:
             return
         # What came while no replica was there.
         for _ in range(len(held_back)):
-            self._route(held_back.popleft(), role, now_s)
+            self._route(held_back.popleft(), role, now_s, again=True)
 
     def drain(self, index: int, now_s: float) -> None:
-        """Give no more requests to a replica; it leaves when those that it has are done."""
+        """Give no more requests to a replica, those that wait for it to others; it leaves when the rest are done."""
         self._leave_routes(index)
         replica = self.replicas[index]
         if not self._shares_queue:
             for _ in range(len(replica.waiting)):
-                self._route(replica.waiting.popleft(), replica.spec.role, now_s)
+                self._route(replica.waiting.popleft(), replica.spec.role, now_s, again=True)
         else:
             replica.waiting = deque()
         if replica.running:
@@ -133,14 +158,16 @@ class Fleet:
         else:
             return
         replica = self.replicas[index]
+        role = replica.spec.role
         lost = replica.evict(now_s)
-        if not self._shares_queue:
-            lost += [replica.waiting.popleft() for _ in range(len(replica.waiting))]
+        waited = [] if self._shares_queue else [replica.waiting.popleft() for _ in range(len(replica.waiting))]
         self._gone(index, now_s)
         for request in lost:
             self.restarts[request] += 1
             self.asked.left[request] = 0
-            self._route(request, self._entry, now_s)
+            self._route(request, self._entry, now_s, again=True)
+        for request in waited:
+            self._route(request, role, now_s, again=True)
 
     def _leave_routes(self, index: int) -> None:
         role = self.replicas[index].spec.role
@@ -160,6 +187,11 @@ class Fleet:
     def ready(self, role: str = "") -> list[int]:
         """Replicas that take requests."""
         return self._ready[role or self._entry]
+
+    def draining(self, role: str = "") -> int:
+        """Replicas that finish what they have."""
+        role = role or self._entry
+        return sum(self.replicas[index].spec.role == role for index in self._draining)
 
     def waiting(self, role: str = "") -> int:
         """Requests that no replica has admitted."""
@@ -238,24 +270,22 @@ class Fleet:
         if replica.end_s < inf:
             heappush(self._events, (replica.end_s, index, 0))
 
-    def _route(self, request: int, role: str, now_s: float) -> None:
-        """Give a request to a replica, hold it back, or refuse it."""
-        spec = self._specs[role]
-        asked = self.asked
-        if asked.prompt[request] + asked.output[request] + spec.request_tokens > spec.room_tokens:
+    def _route(self, request: int, role: str, now_s: float, *, again: bool = False) -> None:
+        """Give a request to a replica, hold it back, or refuse it; one that was accepted before comes *again*."""
+        if request in self._too_long:
             self.refused.append(request)
             return
         ready = self._ready[role]
         chosen = self._routes[role].choose(request) if ready else None
         if chosen is None:
             held_back = self._held_back[role]
-            if len(held_back) >= self._most_waiting * max(len(ready), 1):
+            if not again and len(held_back) >= self._most_waiting * max(len(ready), 1):
                 self.refused.append(request)
             else:
                 held_back.append(request)
             return
         replica = self.replicas[chosen]
-        if len(replica.waiting) >= self._most_waiting and not replica.has_room(request):
+        if not again and len(replica.waiting) >= self._most_waiting and not replica.has_room(request):
             self.refused.append(request)
             return
         if replica.offer(request, now_s):
@@ -335,10 +365,10 @@ class LeastLoaded(InTurn):
 class CacheAware(InTurn):
     """The replica with most of the prompt in its prefix cache, unless it is far busier than the least loaded."""
 
-    # A replica is passed over that has so many more requests, in parts of the least load and in number. Assumption: as
-    # in SGLang's router, which balances where both an absolute and a relative threshold are passed.
+    # A replica is passed over that has so many more requests, both in parts of the least load and in number: what the
+    # documentation of the router that came from SGLang recommends, https://github.com/lightseekorg/smg, load balancing.
     MORE_FRAC = 0.5
-    MORE = 32
+    MORE = 64
 
     def choose(self, request: int) -> int | None:
         """Replica of a request, of which there is one at least; None to hold it back."""

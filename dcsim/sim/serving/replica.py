@@ -35,7 +35,7 @@ class ReplicaSpec:
         Largest batch, prompts in work included. [1]
     room_tokens : float
         Tokens whose keys and values fit; a request keeps its whole prompt and answer from its admission on, so none is
-        ever pushed out. [1]
+        ever pushed out. A replica of prefill keeps a prompt until its first token. [1]
     request_tokens : float
         What a request keeps beside its tokens, counted in tokens. [1]
     chunk_tokens : int
@@ -84,7 +84,7 @@ class ReplicaSpec:
 class Asked:
     """Requests as the replicas see them, and what became of each; lists by request."""
 
-    __slots__ = ("blocks", "end_s", "first_s", "left", "output", "prompt", "todo")
+    __slots__ = ("_needs", "blocks", "end_s", "first_s", "left", "output", "prompt", "todo")
 
     def __init__(self, prompt: list[int], output: list[int], blocks: list[list[int]] | None) -> None:
         self.prompt = prompt
@@ -94,6 +94,15 @@ class Asked:
         self.left = [0] * len(prompt)
         self.first_s = [inf] * len(prompt)
         self.end_s = [inf] * len(prompt)
+        self._needs: dict[tuple[bool, float], list[float]] = {}
+
+    def needs(self, spec: ReplicaSpec) -> list[float]:
+        """Tokens that each request keeps on a replica: its prompt, and its answer where that is given there."""
+        key = spec.role == "prefill", spec.request_tokens
+        if key not in self._needs:
+            answers = [1] * len(self.output) if key[0] else self.output
+            self._needs[key] = [p + o + key[1] for p, o in zip(self.prompt, answers, strict=True)]
+        return self._needs[key]
 
 
 class Tally:
@@ -152,6 +161,7 @@ class Replica:
         "_ends",
         "_firsts",
         "_kept",
+        "_needs",
         "_prefilling",
         "_start_s",
         "_step",
@@ -180,6 +190,7 @@ class Replica:
         self._ends: list[tuple[int, int]] = []
         self._prefilling: deque[int] = deque()
         self._firsts: list[int] = []
+        self._needs = asked.needs(spec)
         self._kept = 0.0
         self._context = 0
         self._step = 0
@@ -196,9 +207,8 @@ class Replica:
 
     def has_room(self, request: int) -> bool:
         """Tell whether *request* would be admitted at the next step."""
-        spec, asked = self.spec, self.asked
-        need = asked.prompt[request] + asked.output[request] + spec.request_tokens
-        return self.running < spec.most_requests and self._kept + need <= spec.room_tokens
+        spec = self.spec
+        return self.running < spec.most_requests and self._kept + self._needs[request] <= spec.room_tokens
 
     def offer(self, request: int, now_s: float) -> bool:
         """Take *request*; tell whether the end of the leap changed."""
@@ -215,10 +225,10 @@ class Replica:
         spec, asked, waiting = self.spec, self.asked, self.waiting
         ends, prefilling = self._ends, self._prefilling
         if waiting:
-            prompt, output = asked.prompt, asked.output
+            prompt, needs = asked.prompt, self._needs
             while waiting and self.running < spec.most_requests:
                 request = waiting[0]
-                need = prompt[request] + output[request] + spec.request_tokens
+                need = needs[request]
                 if self._kept + need > spec.room_tokens:
                     break
                 waiting.popleft()
@@ -289,7 +299,7 @@ class Replica:
         self._firsts.clear()
         self._context = context
         for request in done:
-            self._kept -= asked.prompt[request] + asked.output[request] + spec.request_tokens
+            self._kept -= self._needs[request]
             self.held.discard(request)
         self.running -= len(done)
         return done

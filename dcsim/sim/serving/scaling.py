@@ -10,7 +10,7 @@ import numpy as np
 import simpy
 
 from dcsim.errors import RangeError
-from dcsim.sim.serving.fleet import Fleet
+from dcsim.sim.serving.fleet import Fleet, Loading
 from dcsim.steps import StepSeries
 
 SIGNALS = ("rate", "queue", "running", "schedule")
@@ -31,7 +31,7 @@ class Scaling:
     least, most : int
         Bounds; with a least of 0 a service without requests has no replica.
     every_s : float
-        Time from one decision to the next. [s]
+        Time from one decision to the next; Kubernetes' autoscaler looks every 15 s unless told otherwise. [s]
     window_s : float
         Time over which the rate is counted. [s]
     ready_s : float
@@ -48,6 +48,10 @@ class Scaling:
     ------
     RangeError
         If a value is outside its range.
+
+    References
+    ----------
+    Kubernetes, Horizontal Pod Autoscaling, https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
     """
 
     signal: str
@@ -75,13 +79,13 @@ class Scaling:
         if (self.signal == "schedule") != bool(self.schedule) or times_s != sorted(times_s):
             raise RangeError("a schedule has times in order, and goes with the signal 'schedule'")
 
-    def wanted(self, fleet: Fleet, role: str, now_s: float, came: float) -> int:
-        """Replicas that the signal asks for now, when *came* requests came in the window."""
+    def wanted(self, fleet: Fleet, role: str, now_s: float, per_s: float) -> int:
+        """Replicas that the signal asks for now, when *per_s* requests a second came in the window."""
         if self.signal == "schedule":
             due = [count for time_s, count in self.schedule if time_s <= now_s + self.ready_s]
             count = due[-1] if due else self.schedule[0][1]
         elif self.signal == "rate":
-            count = ceil(came / self.window_s / self.target - 1e-9)
+            count = ceil(per_s / self.target - 1e-9)
         else:
             load = fleet.running(role) + (fleet.waiting(role) if self.signal == "queue" else 0)
             count = ceil(load / self.target - 1e-9)
@@ -93,18 +97,19 @@ class Scaling:
 def scale(
     env: simpy.Environment, fleet: Fleet, role: str, of: Scaling, begin: int
 ) -> Generator[simpy.Event, Any, None]:
-    """Add and drain replicas of a role for ever, from *begin* that are there at the start."""
-    loading: list[int] = [0]
-    cancelled: list[int] = [0]
+    """Add and drain replicas of a role for ever, from *begin* that are there at the start.
+
+    A replica holds its GPUs from the decision on. Of those that load the one that was ordered last is cancelled first.
+    """
+    loading: list[Loading] = []
     recent: deque[tuple[float, int]] = deque()
     counted: deque[tuple[float, int]] = deque([(env.now, 0)])
 
-    def arrive() -> Generator[simpy.Event, Any, None]:
+    def arrive(order: Loading) -> Generator[simpy.Event, Any, None]:
         yield env.timeout(of.ready_s)
-        loading[0] -= 1
-        if cancelled[0]:
-            cancelled[0] -= 1
-        else:
+        if order in loading:
+            loading.remove(order)
+            order.end(env.now)
             fleet.add(env.now, role)
 
     while True:
@@ -112,34 +117,26 @@ def scale(
         counted.append((now_s, fleet.came))
         while len(counted) > 1 and counted[1][0] <= now_s - of.window_s:
             counted.popleft()
-        came = counted[-1][1] - counted[0][1]
-        # The window is short at first; the rate of what it holds stands for it.
-        seen_s = now_s - counted[0][0]
-        wanted = of.wanted(fleet, role, now_s, came * (of.window_s / seen_s if 0 < seen_s < of.window_s else 1.0))
+        came, seen_s = counted[-1][1] - counted[0][1], now_s - counted[0][0]
+        wanted = of.wanted(fleet, role, now_s, came / seen_s if seen_s else 0.0)
         if seen_s == 0 and of.signal != "schedule":
             wanted = max(wanted, min(begin, of.most))
         recent.append((now_s, wanted))
         while recent[0][0] < now_s - of.down_s:
             recent.popleft()
-        room = inf if of.within is None else float(of.within.at(np.array([now_s]))[0])
-        have = len(fleet.ready(role)) + loading[0] - cancelled[0]
+        room = inf if of.within is None else float(of.within.at(np.array([now_s]))[0]) - fleet.draining(role)
+        have = len(fleet.ready(role)) + len(loading)
         goal = wanted if wanted >= have else min(have, max(count for _, count in recent))
-        goal = int(min(goal, room))
-        while have < goal:
-            have += 1
-            if cancelled[0]:
-                cancelled[0] -= 1
-                continue
-            loading[0] += 1
+        goal = int(max(min(goal, room), 0))
+        for _ in range(goal - have):
             if of.ready_s == 0:
-                loading[0] -= 1
                 fleet.add(now_s, role)
             else:
-                env.process(arrive())
-        while have > goal:
-            have -= 1
-            if loading[0] > cancelled[0]:
-                cancelled[0] += 1
+                loading.append(fleet.load(now_s))
+                env.process(arrive(loading[-1]))
+        for _ in range(have - goal):
+            if loading:
+                loading.pop().end(now_s)
             else:
                 ready = fleet.ready(role)
                 fleet.drain(min(ready, key=lambda index: (fleet.replicas[index].load, -index)), now_s)

@@ -77,12 +77,31 @@ class Ask:
     def rates(self) -> Floats:
         """Requests a second by hour: of the log, of the hours that were stated, or of a day. [1/s]"""
         if self.requests is not None:
-            return np.array([rate_per_s(window) for window in windows_of(self.requests)])
+            return np.array([window.per_s for window in windows_of(self.requests)])
         if self.hourly is not None:
             return np.array(self.hourly)
-        hours = np.arange(24)
-        swing = (self.peak_to_mean - 1.0) * np.cos(2.0 * np.pi * (hours - PEAK_HOUR) / 24.0)
-        return np.asarray((self.rate or 0.0) * np.maximum(1.0 + swing, 0.0), dtype=float)
+        return np.asarray((self.rate or 0.0) * day_profile(self.peak_to_mean), dtype=float)
+
+
+def day_profile(peak_to_mean: float) -> Floats:
+    """Factors of the hours of a day, of mean 1, with a peak of so many times it at :data:`PEAK_HOUR`, shape (24,). [1]
+
+    The exponential of a cosine, as von Mises's distribution has it: never 0, and the higher the narrower its peak. An
+    assumption where only the peak is known.
+    """
+    if peak_to_mean == 1.0:
+        return np.ones(24)
+    swing = np.cos(2.0 * np.pi * (np.arange(24) - PEAK_HOUR) / 24.0) - 1.0
+
+    def above(sharpness: float) -> float:
+        return float(1.0 / np.exp(sharpness * swing).mean() - peak_to_mean)
+
+    low, high = 0.0, 200.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if above(middle) < 0 else (low, middle)
+    profile = np.exp(low * swing)
+    return np.asarray(profile / profile.mean(), dtype=float)
 
 
 def read_rates(path: Path) -> tuple[float, ...]:
@@ -118,17 +137,30 @@ def read_rates(path: Path) -> tuple[float, ...]:
     return tuple(found)
 
 
-def windows_of(requests: Requests) -> list[Requests]:
-    """Requests by hour of a log, each on a clock of its own; the whole log where it is no longer than two hours."""
+@dataclass(frozen=True)
+class Window:
+    """Requests of a log in some time, on a clock of their own; there may be none. [s]"""
+
+    requests: Requests
+    span_s: float
+
+    @property
+    def per_s(self) -> float:
+        """Mean rate. [1/s]"""
+        return len(self.requests) / self.span_s
+
+
+def windows_of(requests: Requests) -> list[Window]:
+    """A log by hour; the whole of it where it is no longer than two hours. A last hour that is short joins another."""
     if requests.span_s <= 2 * SECONDS_PER_HOUR:
-        return [requests]
+        return [Window(requests, max(requests.span_s, 1.0))]
     since_s = requests.arrival_s - requests.arrival_s[0]
-    hour = (since_s // SECONDS_PER_HOUR).astype(int)
+    n_hours = max(int(requests.span_s / SECONDS_PER_HOUR + 0.75), 1)
+    hour = np.minimum((since_s // SECONDS_PER_HOUR).astype(int), n_hours - 1)
     clock = replace(requests, arrival_s=since_s)
-    parts = [(one, clock.select(hour == one)) for one in np.unique(hour)]
-    return [replace(part, arrival_s=part.arrival_s - one * SECONDS_PER_HOUR) for one, part in parts]
-
-
-def rate_per_s(window: Requests) -> float:
-    """Mean rate of a window: over the hour, or over the log where it is shorter. [1/s]"""
-    return len(window) / max(min(window.span_s, SECONDS_PER_HOUR), 1.0)
+    found = []
+    for one in range(n_hours):
+        part, start_s = clock.select(hour == one), one * SECONDS_PER_HOUR
+        span_s = SECONDS_PER_HOUR if one < n_hours - 1 else max(requests.span_s - start_s, 1.0)
+        found.append(Window(replace(part, arrival_s=part.arrival_s - start_s), span_s))
+    return found

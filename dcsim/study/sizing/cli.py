@@ -63,6 +63,27 @@ def _limit(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
     return found
 
 
+def _refuse_idle_options(ctx: click.Context, has_log: bool, given: dict[str, Any]) -> None:
+    """Refuse options that would change nothing, so that no answer is taken for another one's."""
+
+    def said(*names: str) -> list[str]:
+        source = click.core.ParameterSource.COMMANDLINE
+        return [f"--{name.replace('_', '-')}" for name in names if ctx.get_parameter_source(name) == source]
+
+    of_log = said("rate_scale", "prompt_scale", "output_scale", "poisson", "bad_rows", "mapping")
+    if of_log and not has_log:
+        raise click.UsageError(f"{', '.join(of_log)} belongs to --trace; with --rate say --prompt, --output, --gap-cv")
+    names = ("prompt", "prompt_cv", "output", "output_cv", "length_correlation", "gap_cv", "burst_s", "peak_to_mean")
+    of_rate = said(*names)
+    if of_rate and has_log:
+        raise click.UsageError(f"{', '.join(of_rate)} is what a log says itself; leave it out, or say --prompt-scale")
+    growth, rate, gpus = given["growth_per_month"], given["rate"], given["gpus"]
+    if growth and (rate is None or gpus is None):
+        raise click.UsageError("--growth-per-month needs --gpus and --rate, to say when the GPUs are full")
+    if rate is not None and gpus is not None and not growth:
+        raise click.UsageError("--gpus asks what they carry: leave --rate out, or say --growth-per-month too")
+
+
 @size.command()
 @click.option("--model", required=True, help="Model of the catalog (`dcsim catalog list models`).")
 @click.option("--gpu", required=True, help="GPU of the catalog (`dcsim catalog list gpus`).")
@@ -103,9 +124,7 @@ def _limit(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
     "--prefill-per-decode", type=click.FloatRange(min=0, min_open=True), help="Keep both apart, in this ratio."
 )
 @click.option("--gpus", type=click.IntRange(min=1), help="The other way: the most requests that so many GPUs serve.")
-@click.option(
-    "--growth-per-month", type=click.FloatRange(0, 10), default=0.0, help="Of --rate, to say when --gpus are full."
-)
+@click.option("--growth-per-month", type=click.FloatRange(0, 1), default=0.0, help="0.06 is 6 %: when --gpus are full.")
 @click.option("--from", "start", type=click.DateTime(["%Y-%m-%d"]), help="Date of --rate, to say the date.")
 @click.option("--pue", type=click.FloatRange(1.0, 5.0), help="Power at the meter over power of the nodes.")
 @click.option("--usd-per-kwh", type=click.FloatRange(0, 1e3), help="Electricity, instead of the catalog's mean.")
@@ -140,6 +159,7 @@ def serving(
     --map names. Without one the lengths are those of Azure's conversations of 2023. With --gpus the answer is the most
     requests a second that these carry.
     """
+    _refuse_idle_options(click.get_current_context(), trace is not None, given)
     stated = zip(METRICS, (ttft_p95, tpot_p95, e2e_p95), strict=True)
     limits = [Limit(metric, 95.0, most_s) for metric, most_s in stated if most_s is not None]
     log, notes = None, []

@@ -12,8 +12,11 @@ from dcsim.serving.demand import Asked
 from dcsim.serving.fluid import steady
 from dcsim.serving.replicas import Replica, replica, splits
 from dcsim.sim.serving.engine import ServiceResult, serve
-from dcsim.study.sizing.ask import Ask, rate_per_s, windows_of
-from dcsim.workload.requests.requests import Requests, scaled
+from dcsim.study.sizing.ask import Ask, Window, windows_of
+from dcsim.workload.requests.requests import scaled
+
+# Requests of an hour of a log whose percentiles are looked at, where there is a choice.
+_ENOUGH = 200
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,13 @@ class Found:
 def candidates(ask: Ask, asked: Asked) -> list[Replica]:
     """Replicas worth a simulation: at most two splits, those that carry most a GPU in the mean."""
     if ask.gpus_per_replica is not None:
-        return [_fitting(ask, replica(ask.model, ask.gpu, gpus=ask.gpus_per_replica, weights=ask.weights))]
+        return [_fitting(ask, asked, replica(ask.model, ask.gpu, gpus=ask.gpus_per_replica, weights=ask.weights))]
     first = replica(ask.model, ask.gpu, weights=ask.weights)
     limit_s = min((one.most_s for one in ask.limits if one.metric == "tpot"), default=math.inf)
     found: list[tuple[float, Replica]] = []
     for gpus in (split for split in splits(ask.gpu) if split >= first.gpus):
         try:
-            of = _fitting(ask, replica(ask.model, ask.gpu, gpus=gpus, weights=ask.weights))
+            of = _fitting(ask, asked, replica(ask.model, ask.gpu, gpus=gpus, weights=ask.weights))
         except RangeError as error:
             refusal = error
             continue
@@ -52,8 +55,8 @@ def candidates(ask: Ask, asked: Asked) -> list[Replica]:
     return [of for per_gpu, of in found[:2] if per_gpu >= 0.8 * found[0][0]]
 
 
-def _fitting(ask: Ask, of: Replica) -> Replica:
-    """A replica on which the longest request of a log fits."""
+def _fitting(ask: Ask, asked: Asked, of: Replica) -> Replica:
+    """A replica on which nearly all requests fit, of a log all."""
     if ask.requests is not None:
         longest = int((ask.requests.prompt + ask.requests.output).max())
         if longest > of.room_tokens:
@@ -61,6 +64,7 @@ def _fitting(ask: Ask, of: Replica) -> Replica:
                 f"a request of {longest:,} tokens is in the log, and {of.gpus} x {of.gpu} hold {of.room_tokens:,.0f} "
                 f"beside {of.model} in {of.weights}; say more --gpus-per-replica or lighter --weights"
             )
+    asked.check_fits(of.model, of.room_tokens - of.request_tokens, f"{of.gpus} x {of.gpu}")
     return of
 
 
@@ -71,27 +75,21 @@ def at_peak(ask: Ask, asked: Asked, of: Replica, start: int | None = None) -> Fo
         found = fewest(of, asked, peak, ask.limits, options=ask.options, seed=ask.seed, start=start)
         return Found(of, found.replicas, peak, found.served, found.since_s, found.binding)
     windows = windows_of(ask.requests)
-    of_hours = [_of_window(ask, of, window, start) for window in windows]
-    at = int(np.argmax([one.replicas for one in of_hours]))
-    peak_of = of_hours[at]
-    return Found(
-        of,
-        peak_of.replicas,
-        rate_per_s(windows[at]),
-        peak_of.served,
-        peak_of.since_s,
-        peak_of.binding,
-        [one.replicas for one in of_hours],
-    )
+    of_hours = [_of_window(ask, of, window, start) if len(window.requests) else None for window in windows]
+    counts = [one.replicas if one else 0 for one in of_hours]
+    at = int(np.argmax(counts))
+    most = of_hours[at]
+    assert most is not None
+    return Found(of, most.replicas, windows[at].per_s, most.served, most.since_s, most.binding, counts)
 
 
-def _of_window(ask: Ask, of: Replica, window: Requests, start: int | None) -> Fewest:
+def _of_window(ask: Ask, of: Replica, window: Window, start: int | None) -> Fewest:
     """The fewest replicas for the requests of a log as they came."""
-    mean = mean_request(window.prompt, window.output, hit_frac=ask.prefix_hit)
-    guess = math.ceil(rate_per_s(window) / (0.6 * of.most_per_s(mean, ask.options.most_requests)))
+    mean = mean_request(window.requests.prompt, window.requests.output, hit_frac=ask.prefix_hit)
+    guess = math.ceil(window.per_s / (0.6 * of.most_per_s(mean, ask.options.most_requests)))
     least = 2 if ask.options.prefill_per_decode else 1
     return searched(
-        lambda replicas: serve(window, service(of, replicas, ask.options, ask.prefix_hit)),
+        lambda replicas: serve(window.requests, service(of, replicas, ask.options, ask.prefix_hit)),
         ask.limits,
         least=least,
         start=start or guess,
@@ -126,13 +124,15 @@ def most_carried(ask: Ask, asked: Asked, of: Replica, replicas: int) -> Found:
     if ask.requests is None or ask.poisson:
         found = carries(of, asked, ask.limits, replicas=replicas, options=ask.options, seed=ask.seed)
         return Found(of, replicas, found.per_s * replicas, found.served, found.since_s, found.binding)
-    window = max(windows_of(ask.requests), key=rate_per_s)
+    # Percentiles of few requests say little: the busiest hour with enough of them, else the whole log.
+    some = [window for window in windows_of(ask.requests) if len(window.requests) >= _ENOUGH]
+    window = max(some, key=lambda one: one.per_s, default=Window(ask.requests, max(ask.requests.span_s, 1.0)))
     fleet = service(of, replicas, ask.options, ask.prefix_hit)
-    mean = mean_request(window.prompt, window.output, hit_frac=ask.prefix_hit)
+    mean = mean_request(window.requests.prompt, window.requests.output, hit_frac=ask.prefix_hit)
     most = replicas * of.most_per_s(mean, ask.options.most_requests)
 
     def run(load: float) -> ServiceResult:
-        return serve(scaled(window, rate=load * most / rate_per_s(window)), fleet)
+        return serve(scaled(window.requests, rate=load * most / window.per_s), fleet)
 
     load, served, binding = highest(run, ask.limits, warm_frac=0.0, of=of)
     return Found(of, replicas, load * most, served, 0.0, binding)

@@ -20,6 +20,9 @@ from dcsim.study.summary import number
 from dcsim.units import HOURS_PER_YEAR, J_PER_KWH, SECONDS_PER_HOUR, w_from_mw
 from dcsim.workload.jobs import Floats
 
+# A rate below this, and a limit above it, are likely a slip of units and said so. [1/s], [s]
+_SLOW_LOG_PER_S, _LONG_TOKEN_S = 0.01, 2.0
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -80,7 +83,8 @@ def _hours(ask: Ask, asked: Asked, found: Found) -> tuple[Floats, list[int]]:
     if np.ptp(rates) == 0:
         return rates, [found.replicas] * len(rates)
     # What each of a smaller fleet carries is less, since it spreads bursts over fewer.
-    knots = [n for n in KNOTS if n < found.replicas]
+    least = 2 if ask.options.prefill_per_decode else 1
+    knots = [n for n in KNOTS if least <= n < found.replicas]
 
     def carried_each(replicas: int) -> float:
         of, options = found.of, ask.options
@@ -108,6 +112,7 @@ def _answer(ask: Ask, asked: Asked, found: Found) -> Answer:
     hour, hour_from = gpu_hour_usd(ask.gpu, ask.usd_per_gpu_h)
     if hour.value is None:
         rent = Figure(None, None, None, "USD", hour.reason)
+        hour_sd = 0.0
     else:
         hour_sd = log_sd_of_range(hour.value, hour.p10, hour.p90)
         rent_usd = hour.value * gpus / SECONDS_PER_HOUR / tokens_per_s * 1e6
@@ -115,14 +120,14 @@ def _answer(ask: Ask, asked: Asked, found: Found) -> Answer:
     sized = ask.gpus is None
     per_s_sd = 0.0 if sized else needed_sd
     values = {
-        "gpus": _count(gpus, needed_sd if sized else 0.0, "GPU"),
+        "gpus": _count(replicas, needed_sd if sized else 0.0, "GPU", of.gpus),
         "replicas": _count(replicas, needed_sd if sized else 0.0, "1"),
         "gpus_per_replica": exact(of.gpus, "GPU"),
         "requests_per_s": spread(found.per_s, per_s_sd, "1/s"),
         "output_tokens_per_s": spread(tokens_per_s, per_s_sd, "token/s"),
         "load_frac": exact(found.per_s / replicas / of.most_per_s(asked.mean, ask.options.most_requests), "1"),
         "batch": exact(done["batch"], "1"),
-        **{name: spread(value, of.step_log_sd, "s") for name, value in done.items() if name.endswith("_s")},
+        **{name: _time(value, of.step_log_sd) for name, value in done.items() if name.endswith("_s")},
         "gpu_power_w": spread(gpus_w / of.gpus, of.power_log_sd, "W"),
         "power_mw": spread(power_w / w_from_mw(1.0), power_sd if sized else math.hypot(of.power_log_sd, pue_sd), "MW"),
         "j_per_token": spread(j_per_token, power_sd, "J"),
@@ -141,14 +146,32 @@ def _answer(ask: Ask, asked: Asked, found: Found) -> Answer:
     stood = int(found.served.replicas.values.max())
     if stood < replicas:
         notes.insert(1, f"{stood} replicas stand for all {replicas:,}: bursts are taken to grow with the demand")
+    if hour.value is not None and ask.usd_per_gpu_h is None and "contract price" not in hour_from:
+        notes.append("no rental price of this GPU is known: not comparable with a contract price; say --usd-per-gpu-h")
+    if ask.rate is not None and ask.gpus is not None and float(ask.rates().max()) > found.per_s:
+        notes.insert(0, f"the peak of {float(ask.rates().max()):.4g} requests a second is more than these GPUs carry")
+    if found.per_s < _SLOW_LOG_PER_S:
+        notes.insert(0, f"{found.per_s:.2g} requests a second: are the times of the log in seconds?")
+    if any(limit.metric == "tpot" and limit.most_s > _LONG_TOKEN_S for limit in ask.limits):
+        notes.insert(0, "a limit on tpot is in seconds a token")
     full_on = None
     if sized:
         rates, counts = _hours(ask, asked, found)
         static, scaled_to = replicas * len(rates), sum(counts)
-        values["static_gpu_h"] = _count(static * of.gpus, needed_sd, "GPU h")
-        values["autoscaled_gpu_h"] = _count(scaled_to * of.gpus, needed_sd, "GPU h")
+        values["static_gpu_h"] = _count(static, needed_sd, "GPU h", of.gpus)
+        values["autoscaled_gpu_h"] = _count(scaled_to, needed_sd, "GPU h", of.gpus)
         values["saved_frac"] = exact(1.0 - scaled_to / static, "1")
+        of_all = float(rates.sum()) * SECONDS_PER_HOUR * float(found.served.requests.output.mean()) / 1e6
+        for name, gpu_h in (("static", static * of.gpus), ("autoscaled", scaled_to * of.gpus)):
+            # Of all hours that are looked at; the figures above are those of the busiest.
+            values[f"{name}_usd_per_million_tokens"] = rent
+            if hour.value is not None:
+                usd = hour.value * gpu_h / of_all
+                values[f"{name}_usd_per_million_tokens"] = spread(usd, math.hypot(needed_sd, hour_sd), "USD")
         notes.insert(1, "autoscaled: the fewest in each hour, known before it begins; no delay, no spare")
+        if len(rates) > 1 and np.ptp(rates) > 0:
+            what = "a day of that shape" if ask.rate is not None else "the hours"
+            notes.insert(0, f"figures are those of the busiest hour; static_ and autoscaled_ ones are of {what}")
     else:
         rates, counts = np.array([found.per_s]), [replicas]
         if ask.growth_per_month > 0 and ask.rate is not None:
@@ -168,10 +191,18 @@ def _stated_or_row(stated: float | None, parameter: str) -> tuple[float, float]:
     return (stated, 0.0) if stated is not None else (row.value, log_sd_of_range(row.value, row.low, row.high))
 
 
-def _count(value: float, log_sd: float, unit: str) -> Figure:
-    """A whole number with bounds that are whole, too."""
+def _count(value: float, log_sd: float, unit: str, of_each: int = 1) -> Figure:
+    """A whole number with bounds that are whole, too, times what each is made of."""
     factor = math.exp(Z90 * log_sd)
-    return Figure(value, max(math.floor(value / factor), 1), math.ceil(value * factor), unit)
+    low, high = max(math.floor(value / factor), 1), math.ceil(value * factor)
+    return Figure(value * of_each, low * of_each, high * of_each, unit)
+
+
+def _time(value: float, log_sd: float) -> Figure:
+    """A latency, where any request has it."""
+    if math.isnan(value):
+        return Figure(None, None, None, "s", "no answer has a second token")
+    return spread(value, log_sd, "s")
 
 
 def _log_sd(ask: Ask, asked: Asked, found: Found) -> float:
@@ -208,7 +239,12 @@ def lines(answer: Answer) -> list[str]:
     of = answer.figures
     found = [f"{_head(of)}; what binds: {answer.binding}"]
     if answer.full_on:
-        found.append(f"demand passes them on {answer.full_on}")
+        months = of["months_until_full"]
+        found.append(
+            f"demand passes them on {answer.full_on}, after {shown(months)} months"
+            if months.value
+            else "demand is above what they carry already"
+        )
     found += ["", f"{'':40}{'value':>12}{'P10':>12}{'P90':>12}"]
     for name, figure in of.items():
         if figure.value is None:
@@ -225,12 +261,13 @@ def lines(answer: Answer) -> list[str]:
 
 def _head(of: Mapping[str, Figure]) -> str:
     """The answer in one line, with the bounds of what was asked for."""
-
-    def shown(figure: Figure) -> str:
-        text = number(figure.value or 0.0)
-        if figure.p10 is None or figure.p90 is None or figure.p10 == figure.p90:
-            return text
-        return f"{text} ({number(figure.p10)} to {number(figure.p90)})"
-
     split = number(of["gpus_per_replica"].value or 0.0)
     return f"{shown(of['gpus'])} GPUs in replicas of {split} serve {shown(of['requests_per_s'])} requests a second"
+
+
+def shown(figure: Figure) -> str:
+    """A figure with its bounds where they differ."""
+    text = number(figure.value or 0.0)
+    if figure.p10 is None or figure.p90 is None or figure.p10 == figure.p90:
+        return text
+    return f"{text} ({number(figure.p10)} to {number(figure.p90)})"

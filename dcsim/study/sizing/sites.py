@@ -171,6 +171,8 @@ def _limits(of: Limits, way_s: float) -> list[Limit]:
     """Limits at the site: the way counts against the first token and the whole answer."""
     given = (of.ttft_p95_s, of.tpot_p95_s, of.e2e_p95_s)
     way = (way_s, 0.0, way_s)
+    if min(of.ttft_p95_s or np.inf, of.e2e_p95_s or np.inf) <= way_s:
+        raise RangeError(f"the way of {way_s:g} s takes the whole of the limit on the first token or the answer")
     return [
         Limit(metric, 95.0, most_s - away_s)
         for metric, most_s, away_s in zip(METRICS, given, way, strict=True)
@@ -234,7 +236,7 @@ def _placed(
     return Placed(
         per_s=per_s,
         unanswered_per_s=unanswered,
-        gpus=np.ceil(replicas - 1e-9) * unit.gpus,
+        gpus=np.ceil(np.maximum(replicas - 1e-9, 0.0)) * unit.gpus,
         usd=np.nansum(per_s * np.nan_to_num(usd), axis=(0, 2, 3)) * seconds,
         kg=np.nansum(per_s * np.nan_to_num(kg), axis=(0, 2, 3)) * seconds,
         network_s=float((per_s * np.nan_to_num(pairs.network_s)[:, :, None, None]).sum()) / total if total else 0.0,
