@@ -62,6 +62,19 @@ def _service(one: Mapping[str, Any]) -> str:
         if one[f"{metric}_p95_s"]["value"] is not None
     )
     kept = f"{100 * one['within_limits_frac']:.4g} % in hours that keep its limits"
+    cost, income = one["cost_usd_per_million_tokens"], one["income_usd_per_million_tokens"]
+    money = "" if cost is None else f"; a million tokens cost {number(cost)} USD and bring {number(income)}"
+    return f"service {one['service']}: nobody asks within the plan"
+    missing = 1.0 - one["answered_frac"]
+    short = f"{missing:.1%} of its requests are not answered, " if missing > 1e-6 else ""
+    gpus = f"{number(one['mean_gpus'])} GPUs on average, {number(one['peak_gpus'])} at the peak"
+    times = ", ".join(
+        f"{metric} p95 {number(one[f'{metric}_p95_s']['value'])} s"
+        + (f" of {limit:g} s" if (limit := one["limits"][f"{metric}_p95_s"]) is not None else "")
+        for metric in ("ttft", "tpot", "e2e")
+        if one[f"{metric}_p95_s"]["value"] is not None
+    )
+    kept = f"{100 * one['within_limits_frac']:.4g} % in hours that keep its limits"
     cost = one["cost_usd_per_million_tokens"]
     money = (
         ""
