@@ -61,32 +61,41 @@ def gpus_of_services(run: Run) -> Chart | None:
     return Chart(finding, figure, "What a service has are the GPUs of the whole servers that it holds.")
 
 
+METRICS = {"ttft": "first token", "tpot": "a token", "e2e": "last token"}
+
+
 def latency_of_services(run: Run) -> Chart | None:
-    """Highest p95 of the time to first token of each week, with the limit."""
+    """Highest p95 of each latency in each week over its limit, where one is stated."""
     found = run.findings["services"]
-    if not found:
+    if not any(limit for one in found for limit in one["limits"].values()):
         return None
     figure = go.Figure()
-    limits = {one["name"]: one["limits"]["ttft_p95_s"] for one in run.scenario["workload"]["services"]}
+    nearest = ("", "", 0.0)
     for name, colour, rows in _of_each(run):
-        weekly = rows.groupby("week")["ttft_p95_s"].max()
-        hover = "week of %{x|%Y-%m-%d}: %{y:.3g} s"
-        figure.add_trace(_line(weekly.index, weekly.round(5), name, colour, hover))
-        if limits[name] is not None:
-            ends = [weekly.index[0], weekly.index[-1]]
-            figure.add_trace(_line(ends, [limits[name]] * 2, f"limit of {name}", colour, hover, "dash"))
-    figure.update_yaxes(title="worst p95 of the week [s]", rangemode="tozero")
+        (one,) = (of for of in found if of["service"] == name)
+        for metric, dash in zip(METRICS, ("solid", "dot", "dash"), strict=True):
+            limit_s = one["limits"][f"{metric}_p95_s"]
+            if limit_s is None:
+                continue
+            weekly = rows.groupby("week")[f"{metric}_p95_s"].max() / limit_s
+            label = f"{name}, {METRICS[metric]}"
+            hover = "week of %{x|%Y-%m-%d}: %{y:.2f} of " + f"{limit_s:g} s"
+            figure.add_trace(_line(weekly.index, weekly.round(4), label, colour, hover, dash))
+            if weekly.max() > nearest[2]:
+                nearest = (name, METRICS[metric], float(weekly.max()))
+    figure.update_yaxes(title="worst p95 of the week over its limit", rangemode="tozero")
     worst = min(found, key=lambda one: one["within_limits_frac"] or 0.0)
     known = worst["known_frac"] or 0.0
     finding = (
         f"{100 * (worst['within_limits_frac'] or 0.0):.4g} % of the requests of {worst['service']} come in hours that "
-        f"keep its limits" + ("" if known > 0.9999 else f"; of {1 - known:.1%} latency is not known")
+        f"keep its limits"
     )
-    return Chart(
-        finding,
-        figure,
-        "Time to first token. Gaps: the load is above 0.8 or requests wait from before, and no latency is said.",
-    )
+    if nearest[0]:
+        finding += f"; nearest is {nearest[1]} of {nearest[0]}, at {nearest[2]:.2f} of its limit"
+    if known < 0.9999:
+        finding += f"; of {1 - known:.1%} latency is not known"
+    reading = "Gaps: the load is above 0.8, replicas are short or requests wait from before, and no latency is said."
+    return Chart(finding, figure, reading)
 
 
 def load_of_services(run: Run) -> Chart | None:
