@@ -217,7 +217,7 @@ def scaled(of: Replica, asked: Asked, rates: Floats, scaling: Scaling, options: 
             requests = asked.steady(tried, math.ceil(tried * span_s), seed, f"scaled {index}")
             return serve(requests, fleet, window_s=span_s / 60.0), warm_s
 
-        found = _known(of, run, 2)
+        found = _known(of, run, 4)
         return replace(found, replicas=found.replicas * factor)
 
     return Surface(np.ones(1), rates, (tuple(at(float(rate)) for rate in rates),), scaled=True)

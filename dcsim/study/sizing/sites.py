@@ -222,6 +222,9 @@ def _placed(
     room = np.array([site.gpus // unit.gpus for site in of.sites.values()], dtype=float)
     dearest = max(float(np.nanmax(cost)), 1e-12)
     for month in range(12):
+        if month and np.array_equal(cost[..., month, :], cost[..., month - 1, :], equal_nan=True):
+            per_s[:, :, month], unanswered[:, month] = per_s[:, :, month - 1], unanswered[:, month - 1]
+            continue
         for hour in range(24):
             each = np.concatenate([cost[rows, columns, month, hour], np.full(n_regions, _UNANSWERED * dearest)])
             found = linprog(each / dearest, A_ub=taken, b_ub=room, A_eq=answered, b_eq=demand[:, hour], method="highs")
