@@ -96,10 +96,6 @@ class Carried:
         """When the batch had filled. [s]"""
         return WARM_FRAC * float(self.served.requests.arrival_s[-1])
 
-    def figures(self) -> dict[str, float]:
-        """Percentiles of latencies, and the batch, of what happened."""
-        return figures(self.served, self.since_s)
-
 
 def sample(of: Replica, asked: Asked, replicas: int, options: Options) -> int:
     """Requests of a steady run: enough for a percentile, and for the batch to turn over several times. [1]"""
@@ -257,10 +253,6 @@ class Fewest:
     since_s: float
     binding: str
     tried: dict[int, float]
-
-    def figures(self) -> dict[str, float]:
-        """Percentiles of latencies, batch and busy share."""
-        return figures(self.served, self.since_s)
 
 
 def figures(done: ServiceResult, since_s: float) -> dict[str, float]:
