@@ -41,7 +41,7 @@ def test_a_service_at_a_fixed_batch_is_as_near_to_the_sweeps_as_the_formula(refe
 @pytest.mark.parametrize("name", list(LOGS))
 def test_a_day_of_a_log_by_the_fluid_is_that_of_the_simulation(reference, name, counted):
     log, _ = read(reference(LOGS[name]))
-    n_days, n_tables = (1, 1) if name == "conv" else (4, 1) if counted else (8, 3)
+    n_days, n_tables = (1, 1) if name == "conv" else (3, 1) if counted else (6, 2)
     fluid, simulated, known = day(
         SEVENTY, recorded(log), len(log) / log.span_s, counted=counted, n_days=n_days, n_tables=n_tables
     )

@@ -9,7 +9,7 @@ from test_cli import refused
 
 from dcsim.errors import InputError, RangeError
 from dcsim.study.sizing.cli import size
-from dcsim.study.sizing.sites import ORDERS, load, place, record, shipped
+from dcsim.study.sizing.sites import ORDERS, lines, load, place, record, shipped
 
 EXAMPLE = shipped()["three-sites"]
 
@@ -81,8 +81,8 @@ def test_too_few_gpus_leave_requests_unanswered_and_all_in_use(tmp_path):
         assert one.gpus[(slice(None), *busiest)].sum() == 24
 
 
-def test_the_command_prints_both_forms():
-    shown = CliRunner().invoke(size, ["sites", "three-sites"], catch_exceptions=False).stdout
+def test_the_command_prints_both_forms(of, placed):
+    shown = "\n".join(lines(of, placed))
     body = json.loads(CliRunner().invoke(size, ["sites", "three-sites", "--json"], catch_exceptions=False).stdout)
     assert set(body) == set(ORDERS)
     assert all(order in shown for order in ORDERS)

@@ -1,6 +1,7 @@
 """Services of a scenario: replicas by interval before the jobs are simulated, and what became of them after."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,7 +33,7 @@ from dcsim.workload.requests.arrivals import Bursty, hourly_rate_per_s
 from dcsim.workload.requests.files import read
 from dcsim.workload.requests.lengths import Stated
 
-# Intervals between the lowest and the highest rate at which a service that scales itself is simulated.
+# Rates at which a service that scales itself is simulated, at the most.
 _RATES = 6
 
 
@@ -368,7 +369,9 @@ def _by_rate(
     """Table of a service that follows its rate, and the replicas that it then has."""
     # Where nobody asks within the plan any rate will do.
     some = per_s[per_s > 0] if np.any(per_s > 0) else np.array([how.target])
-    rates = np.geomspace(max(float(some.min()), 1e-3 * float(some.max())), float(some.max()) * (1 + 1e-9), _RATES)
+    low, high = max(float(some.min()), 1e-3 * float(some.max())), float(some.max()) * (1 + 1e-9)
+    # A rate for each doubling, and both ends.
+    rates = np.geomspace(low, high, min(2 + math.ceil(math.log2(high / low) - 1e-6), _RATES))
     surface = scaled(of, asked, rates, how, options, seed)
     have = np.where(per_s > 0, surface.at("replicas", np.ones(len(per_s)), per_s), 0.0)
     # Whole nodes are held for the mean; what goes beyond it for minutes is not taken from the jobs.
