@@ -126,7 +126,8 @@ class Surface:
         if log:
             values = np.log(np.maximum(values, 1e-6))
         i, x = _between(np.log(self.outer), np.log(np.maximum(outer, 1e-9)))
-        j, y = _between(self.inner, inner)
+        # Latency is nearly a power of the load; the rest is nearer to a line.
+        j, y = _between(np.log(self.inner), np.log(np.maximum(inner, 1e-9))) if log else _between(self.inner, inner)
         more = values.ndim - 2
         x, y = (part.reshape(-1, *([1] * more)) for part in (x, y))
         i1, j1 = np.minimum(i + 1, len(self.outer) - 1), np.minimum(j + 1, len(self.inner) - 1)
