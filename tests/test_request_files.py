@@ -292,8 +292,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "noise.bin"
     path.write_bytes(np.random.default_rng(0).bytes(5000))
     for form in (None, *FORMS):
-        said(path, form=form)
-        said(path, form=form, bad_rows="skip")
+        assert said(path, form=form)
+        assert said(path, form=form, bad_rows="skip")
 
 
 def test_a_log_is_described_at_the_command_line(tmp_path):

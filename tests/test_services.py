@@ -11,6 +11,7 @@ from plans import small
 from dcsim import pipeline, runs
 from dcsim.errors import InputError
 from dcsim.serving.plan import claims
+from dcsim.study.summary import number, service_line, summary
 
 CHAT = (
     "{name: chat, model: llama3.1-8b, "
@@ -249,6 +250,27 @@ def test_nodes_that_are_switched_off_are_not_promised():
 def test_two_services_of_one_name_are_refused():
     with pytest.raises(InputError, match="two services"):
         small(f"workload.services=[{CHAT}, {CHAT}]")
+
+
+def test_the_printed_answer_has_a_line_for_each_service(run):
+    chat, code = (line for line in summary(run) if line.startswith("service "))
+    (found, _) = run.findings["services"]
+    assert f"{number(found['peak_gpus'])} at the peak" in chat
+    assert f"ttft p95 {number(found['ttft_p95_s']['value'])} s of 0.5 s" in chat
+    assert f"cost {number(found['cost_usd_per_million_tokens'])} USD" in chat
+    assert f"bring {number(found['income_usd_per_million_tokens'])}" in chat
+    assert code.startswith("service code: ")
+    assert "nobody asks" not in chat + code
+
+
+def test_a_service_that_answers_too_little_says_so_first():
+    one = {"service": "s", "requests": 10.0, "answered_frac": 0.25, "within_limits_frac": 0.0, "mean_gpus": 8.0}
+    one |= {"peak_gpus": 8.0, "limits": dict.fromkeys(f"{m}_p95_s" for m in ("ttft", "tpot", "e2e"))}
+    one |= {f"{m}_p95_s": {"value": None} for m in ("ttft", "tpot", "e2e")}
+    one |= {"cost_usd_per_million_tokens": None, "income_usd_per_million_tokens": None}
+    assert service_line(one).startswith("service s: 75.0% of its requests are not answered")
+    assert "latency not known" in service_line(one)
+    assert "nobody asks" in service_line({**one, "requests": 0.0})
 
 
 def test_the_report_shows_services(run):

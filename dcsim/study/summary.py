@@ -22,7 +22,7 @@ def summary(result: runs.Run) -> list[str]:
             held = "nothing" if one["allocated_frac"] is None else f"{one['allocated_frac']:.0%}"
             wait = "" if one["mean_wait_h"] is None else f", mean wait {number(one['mean_wait_h'])} h"
             lines.append(f"pool {one['pool']}: {number(one['gpus'])} GPUs, {held} of them held by jobs{wait}")
-    lines += [_service(one) for one in result.findings["services"]]
+    lines += [service_line(one) for one in result.findings["services"]]
     left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
     lines.append(f"left at the peaks, scarcest first: {left}")
     if (kept := result.findings["storage"]) is not None and kept["full"]:
@@ -48,7 +48,7 @@ def summary(result: runs.Run) -> list[str]:
     return lines
 
 
-def _service(one: Mapping[str, Any]) -> str:
+def service_line(one: Mapping[str, Any]) -> str:
     """What a service did, in a line; what it did not do first."""
     if not one["requests"]:
         return f"service {one['service']}: nobody asks within the plan"
@@ -64,23 +64,6 @@ def _service(one: Mapping[str, Any]) -> str:
     kept = f"{100 * one['within_limits_frac']:.4g} % in hours that keep its limits"
     cost, income = one["cost_usd_per_million_tokens"], one["income_usd_per_million_tokens"]
     money = "" if cost is None else f"; a million tokens cost {number(cost)} USD and bring {number(income)}"
-    return f"service {one['service']}: nobody asks within the plan"
-    missing = 1.0 - one["answered_frac"]
-    short = f"{missing:.1%} of its requests are not answered, " if missing > 1e-6 else ""
-    gpus = f"{number(one['mean_gpus'])} GPUs on average, {number(one['peak_gpus'])} at the peak"
-    times = ", ".join(
-        f"{metric} p95 {number(one[f'{metric}_p95_s']['value'])} s"
-        + (f" of {limit:g} s" if (limit := one["limits"][f"{metric}_p95_s"]) is not None else "")
-        for metric in ("ttft", "tpot", "e2e")
-        if one[f"{metric}_p95_s"]["value"] is not None
-    )
-    kept = f"{100 * one['within_limits_frac']:.4g} % in hours that keep its limits"
-    cost = one["cost_usd_per_million_tokens"]
-    money = (
-        ""
-        if cost is None
-        else f", {number(cost)} USD a million tokens, income {number(one['income_usd_per_million_tokens'])}"
-    )
     return f"service {one['service']}: {short}{kept}; {gpus}; {times or 'latency not known'}{money}"
 
 
