@@ -15,7 +15,7 @@ from dcsim.physics.fabric import FABRICS
 from dcsim.registry import lookup, unknown
 from dcsim.sim.placement import STRATEGIES
 from dcsim.sim.policies import POLICIES
-from dcsim.sim.serving.fleet import ROUTING
+from dcsim.sim.serving.routing import ROUTING
 from dcsim.workload.demand import ARRIVALS
 
 Lookup = tuple[Place, Callable[[], object]]

@@ -10,8 +10,8 @@ from scipy import stats
 from dcsim.errors import RangeError
 from dcsim.physics.queueing import erlang_c, ggc_wait_s, mg1_wait_s, mmc_wait_s
 from dcsim.sim.serving.engine import FINISHED, IN_FLIGHT, REFUSED, ServiceSpec, serve
-from dcsim.sim.serving.fleet import ROUTING
 from dcsim.sim.serving.replica import ReplicaSpec
+from dcsim.sim.serving.routing import ROUTING
 from dcsim.sim.serving.scaling import Scaling
 from dcsim.steps import StepSeries
 from dcsim.workload.requests.requests import Requests

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from dcsim.errors import RangeError
-from dcsim.physics.inference import MeanRequest, mean_request
+from dcsim.physics.request_means import MeanRequest, mean_request
 from dcsim.workload.jobs import Floats
 from dcsim.workload.requests.arrivals import Process, arrivals
 from dcsim.workload.requests.arrivals import Recorded as RecordedGaps

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsim.physics.inference import MeanRequest
+from dcsim.physics.request_means import MeanRequest
 from dcsim.serving.replicas import Replica
 from dcsim.workload.jobs import Floats
 

@@ -1,7 +1,6 @@
 """Services of a scenario: replicas by interval before the jobs are simulated, and what became of them after."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,29 +11,25 @@ from dcsim.catalog.hardware import server_gpu
 from dcsim.catalog.load import Assumptions
 from dcsim.errors import DcsimError, RangeError, UnknownNameError
 from dcsim.model.load import Loaded
-from dcsim.model.services import ByRate, Fixed, Service, Sized
+from dcsim.model.services import Fixed, Service, Sized
 from dcsim.model.tree import Place
 from dcsim.nodes import NodeKind
 from dcsim.physics.servers import fan_w
 from dcsim.pools import SWITCHING
 from dcsim.rng import stream
 from dcsim.services import instance_share
-from dcsim.serving.capacity import KNOTS, MOST_SIMULATED, Options, carries, needed
+from dcsim.serving.capacity import Options
+from dcsim.serving.counts import by_rate, counted, follows, sized
 from dcsim.serving.demand import Asked, recorded
 from dcsim.serving.hours import Hours, hours
-from dcsim.serving.latency import METRICS, Limit
 from dcsim.serving.replicas import Replica, replica
-from dcsim.serving.surface import KNOWN_LOAD, Surface, fixed, loads_about, scaled
+from dcsim.serving.surface import Surface
 from dcsim.sim.claims import Claims
-from dcsim.sim.serving.scaling import Scaling
 from dcsim.units import SECONDS_PER_HOUR
 from dcsim.workload.jobs import Floats, Ints
 from dcsim.workload.requests.arrivals import Bursty, hourly_rate_per_s
 from dcsim.workload.requests.files import read
 from dcsim.workload.requests.lengths import Stated
-
-# Rates at which a service that scales itself is simulated, at the most.
-_RATES = 6
 
 
 @dataclass(frozen=True)
@@ -274,13 +269,12 @@ def _planned(
     if isinstance(scaling, Fixed):
         wanted = np.full(len(per_s), scaling.replicas, dtype=np.int64)
     elif isinstance(scaling, Sized):
-        wanted = _sized(stated, of, asked, options, seed, per_s, scaling)
+        wanted = sized(stated, of, asked, options, seed, per_s, scaling)
     else:
-        ready_s = _ready_s(used, of) if scaling.ready_s is None else scaling.ready_s
-        surface, wanted = _by_rate(of, asked, options, seed, per_s, _follows(scaling, most_per_s, ready_s))
+        surface, wanted = by_rate(of, asked, options, seed, per_s, follows(scaling, of, most_per_s, used))
     claimed = np.minimum(wanted, room)
     if surface is None:
-        surface = _counted(of, asked, options, seed, per_s, claimed, most_per_s)
+        surface = counted(of, asked, options, seed, per_s, claimed, most_per_s)
     short = int(((claimed < wanted) & stands).sum())
     if short:
         notes.append(
@@ -301,81 +295,6 @@ def _planned(
         too_long=too_long,
         notes=tuple(notes),
     )
-
-
-def _sized(
-    stated: Service, of: Replica, asked: Asked, options: Options, seed: int, per_s: Floats, scaling: Sized
-) -> Ints:
-    """As many replicas as requests need under the limits."""
-    given = stated.limits.ttft_p95_s, stated.limits.tpot_p95_s, stated.limits.e2e_p95_s
-    limits = [Limit(name, 95.0, most_s) for name, most_s in zip(METRICS, given, strict=True) if most_s is not None]
-    peak = float(per_s.max())
-    knots: list[int] = []
-    each: list[float] = []
-    for count in KNOTS if options.prefill_per_decode is None else KNOTS[1:]:
-        # Above this load the hourly model says no latency.
-        known = (0.0, KNOWN_LOAD)
-        each.append(carries(of, asked, limits, replicas=count, options=options, seed=seed, within=known).per_s)
-        knots.append(count)
-        if count * each[-1] >= peak:
-            break
-    # A larger fleet carries no less each; more than this are stood for by it.
-    each = np.maximum.accumulate(each).tolist()
-    most = max(int(np.ceil(peak / each[-1])) + 1, knots[-1])
-    counts = needed(per_s, knots, each, most)
-    wanted = np.ceil(counts * (1.0 + scaling.spare_frac) - 1e-9).astype(np.int64)
-    least = scaling.least if options.prefill_per_decode is None else max(scaling.least, 2)
-    return np.asarray(np.clip(wanted, least, scaling.most), dtype=np.int64)
-
-
-def _counted(
-    of: Replica, asked: Asked, options: Options, seed: int, per_s: Floats, claimed: Ints, most_per_s: float
-) -> Surface:
-    """Table of what the replicas do that are there, at the loads that occur."""
-    some = claimed > 0
-    if not some.any():
-        return fixed(of, asked, [2], options, seed, loads=loads_about(0.5, 0.5))
-    load = per_s[some] / (claimed[some] * most_per_s)
-    least = 1 if options.prefill_per_decode is None else 2
-    ends = np.clip([claimed[some].min(), claimed.max()], least, MOST_SIMULATED)
-    counts = np.unique(np.round(np.geomspace(ends[0], ends[1], 3)).astype(int)).tolist()
-    return fixed(of, asked, counts, options, seed, loads=loads_about(float(load.min()), float(load.max())))
-
-
-def _ready_s(used: Assumptions, of: Replica) -> float:
-    """From the decision to a replica that serves: start of its image, and loading its weights. [s]"""
-    image_s, load_b_s = (
-        used.use("start of a replica", "operations", "replica-start", name) for name in ("image_s", "load_b_s_per_gpu")
-    )
-    return float(image_s + (of.rates.weights_b + of.rates.experts_b) / (load_b_s * of.gpus))
-
-
-def _follows(scaling: ByRate, most_per_s: float, ready_s: float) -> Scaling:
-    """How a service that follows its rate does so."""
-    return Scaling(
-        "rate",
-        target=scaling.load_frac * most_per_s,
-        least=scaling.least,
-        most=scaling.most or 1_000_000,
-        window_s=scaling.window_s,
-        ready_s=ready_s,
-        down_s=scaling.down_s,
-    )
-
-
-def _by_rate(
-    of: Replica, asked: Asked, options: Options, seed: int, per_s: Floats, how: Scaling
-) -> tuple[Surface, Ints]:
-    """Table of a service that follows its rate, and the replicas that it then has."""
-    # Where nobody asks within the plan any rate will do.
-    some = per_s[per_s > 0] if np.any(per_s > 0) else np.array([how.target])
-    low, high = max(float(some.min()), 1e-3 * float(some.max())), float(some.max()) * (1 + 1e-9)
-    # A rate for each doubling, and both ends.
-    rates = np.geomspace(low, high, min(2 + math.ceil(math.log2(high / low) - 1e-6), _RATES))
-    surface = scaled(of, asked, rates, how, options, seed)
-    have = np.where(per_s > 0, surface.at("replicas", np.ones(len(per_s)), per_s), 0.0)
-    # Whole nodes are held for the mean; what goes beyond it for minutes is not taken from the jobs.
-    return surface, np.maximum(np.ceil(have - 1e-9).astype(np.int64), how.least)
 
 
 def claims(services: Sequence[Planned], facility: Facility, pool: int) -> Claims | None:

@@ -14,7 +14,8 @@ from dcsim.catalog.published_power import INLET_C
 from dcsim.catalog.published_serving import prompt_eight_bit_eff, serving_calibration, serving_power
 from dcsim.errors import RangeError
 from dcsim.nodes import NodeKind, idle_gpu_w, node_kind
-from dcsim.physics.inference import FILLED_FRAC, DecodeStep, MeanRequest, StepRates, served, step_rates
+from dcsim.physics.inference import FILLED_FRAC, DecodeStep, StepRates, served, step_rates
+from dcsim.physics.request_means import MeanRequest
 from dcsim.physics.servers import fan_w
 from dcsim.physics.serving_power import ServingPower, serving_power_frac
 from dcsim.sim.serving.replica import ReplicaSpec

@@ -1,15 +1,16 @@
 """Nodes that services take from the jobs and give back, as their requests come and go."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 import simpy
 
 from dcsim.errors import RangeError
+from dcsim.sim.lending import Lending
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,7 @@ class Claims:
             raise RangeError("claims are at finite times from 0, of no fewer than 0 nodes")
 
 
-class Lender(Protocol):
-    """What claims need of the cluster."""
-
-    lent: dict[int, float]
-    """Nodes that services hold, and when each is due back. [s]"""
-
-    fill: Callable[[], None] | None
-    """What to call when nodes come: services may lack some."""
-
-    def lend(self, n_nodes: int, return_s: float) -> int:
-        """Give up to *n_nodes* to services: free ones, then those of the jobs that started last, which queue again."""
-
-    def take_back(self) -> None:
-        """Have the node that was lent last for jobs again."""
-
-
-def claim(env: simpy.Environment, cluster: Lender, claims: Claims) -> Generator[simpy.Event, Any, None]:
+def claim(env: simpy.Environment, cluster: Lending, claims: Claims) -> Generator[simpy.Event, Any, None]:
     """Hold as many nodes as are claimed, or as can be had; the node that was claimed last goes back first.
 
     The cluster lends another node for one that fails. Nodes that are missing, because none was left or a phase is not

@@ -7,7 +7,6 @@ that call the dispatcher's methods at ``env.now``; the dispatcher itself must no
 
 from array import array
 from collections import Counter
-from collections.abc import Callable
 from heapq import heappop, heappush
 from math import inf, nan
 from typing import Any
@@ -17,6 +16,7 @@ import simpy
 
 from dcsim.rng import stream
 from dcsim.sim.failures import Reliability
+from dcsim.sim.lending import Lending
 from dcsim.sim.limits import Elasticity, Walltime
 from dcsim.sim.placement import Gang, Placement
 from dcsim.sim.queue import JobQueue
@@ -75,10 +75,8 @@ class Dispatcher:
         Running jobs, as keys, in the order of their starts.
     elastic : dict of int to (int, int, int)
         Running jobs that may run on other numbers of nodes: those held, the fewest and the most.
-    lent : dict of int to float
-        Nodes that services hold, in the order in which they got them, and when they are due back. [s]
-    fill : callable or None
-        What to call when nodes come, where services may lack some.
+    lending : Lending
+        Nodes that services hold.
     notes : dict
         What a policy remembers from pass to pass.
     service : Service
@@ -121,8 +119,7 @@ class Dispatcher:
         self.jobs = jobs
         self.running: dict[int, None] = {}
         self.elastic: dict[int, tuple[int, int, int]] = {}
-        self.lent: dict[int, float] = {}
-        self.fill: Callable[[], None] | None = None
+        self.lending = Lending(self, env)
         self.notes: dict[str, Any] = {}
         self.interruptions: Counter[str] = Counter()
         # Limits, and interruptions that are no hardware's: when, of which job, in which of its attempts, which of both.
@@ -277,13 +274,12 @@ class Dispatcher:
 
     def add_nodes(self, time_s: float, n_nodes: int, spares: int = 0) -> None:
         """Energise the nodes of a phase that is due now, the last as spares; jobs that waited for its size queue."""
-        self._foreign_event(time_s)
+        self.foreign_event(time_s)
         self.service.add(time_s, n_nodes, spares)
         held_back, self._held_back = self._held_back, []
         for job in held_back:
             self._enqueue(job)
-        if self.fill is not None:
-            self.fill()
+        self.lending.top_up()
 
     def in_service(self, node: int) -> bool:
         """Tell whether *node* is energised and not failed, be it with jobs or lent."""
@@ -306,70 +302,25 @@ class Dispatcher:
         A spare, where one is left, takes its place.
         """
         now_s = self._env.now
-        self._foreign_event(now_s)
-        held = self._recall(node)
+        self.foreign_event(now_s)
+        held = self.lending.recall(node)
         for job in self.placement.jobs_on(node):
             self.interruptions[cause] += 1
             self._fail_job(job, now_s)
         self.service.take(node, now_s, expected_return_s)
         self.service.replace()
-        self._replace(held)
+        self.lending.replace(held)
 
     def take_out(self, node: int, return_s: float) -> None:
         """Take *node*, which must be in service, out of it now; jobs on it write a checkpoint and queue again."""
         now_s = self._env.now
-        self._foreign_event(now_s)
-        held = self._recall(node)
+        self.foreign_event(now_s)
+        held = self.lending.recall(node)
         for job in self.placement.jobs_on(node):
             self.interruptions["maintenance"] += 1
             self.preempt(job, now_s)
         self.service.take(node, now_s, return_s)
-        self._replace(held)
-
-    def lend(self, n_nodes: int, return_s: float) -> int:
-        """Give up to *n_nodes* to services until *return_s*, and say how many.
-
-        Free nodes go first, then those of the jobs that started last: these write a checkpoint and queue again. A job
-        that shares a node keeps it until none else is left.
-        """
-        now_s = self._env.now
-        self._foreign_event(now_s)
-        placement = self.placement
-        for share in (False, True):
-            for job in reversed([*self.running]):
-                if placement.free_nodes >= n_nodes:
-                    break
-                if bool(self.queue.size_of[job].share_gpus) == share:
-                    self.interruptions["services"] += 1
-                    self.preempt(job, now_s)
-        found = placement.highest_free(n_nodes)
-        for node in found:
-            self.service.lend(node, now_s, return_s)
-            self.lent[node] = return_s
-        return len(found)
-
-    def take_back(self) -> None:
-        """Have the node that was lent last for jobs again."""
-        now_s = self._env.now
-        self._foreign_event(now_s)
-        node, return_s = self.lent.popitem()
-        self.service.take_back(node, now_s, return_s)
-
-    def _recall(self, node: int) -> list[tuple[int, float]]:
-        """Take a node that is lent from the services; say what was lent from it on, it first. Nothing if it is not."""
-        if not self.service.is_lent(node):
-            return []
-        held = list(self.lent.items())
-        from_it = held[list(self.lent).index(node) :]
-        self.service.take_back(node, self._env.now, self.lent.pop(node))
-        return from_it
-
-    def _replace(self, held: list[tuple[int, float]]) -> None:
-        """Lend another node in the place of the first of *held*, so that the last to come still go back first."""
-        if held and self.lend(1, held[0][1]):
-            for node, return_s in held[1:]:
-                del self.lent[node]
-                self.lent[node] = return_s
+        self.lending.replace(held)
 
     def return_node(self, node: int, expected_return_s: float) -> None:
         """Put a repaired *node* back into service now, or aside where spares lack.
@@ -377,10 +328,9 @@ class Dispatcher:
         *expected_return_s* is what :meth:`fail_node` was told.
         """
         now_s = self._env.now
-        self._foreign_event(now_s)
+        self.foreign_event(now_s)
         self.service.put_back(node, now_s, expected_return_s)
-        if self.fill is not None:
-            self.fill()
+        self.lending.top_up()
 
     def progress_s(self) -> Floats:
         """Work that each job has done and not lost, as run time at the reference placement, shape (n_jobs,). [s]"""
@@ -465,7 +415,7 @@ class Dispatcher:
         else:
             self._held_back.append(job)
 
-    def _foreign_event(self, now_s: float) -> None:
+    def foreign_event(self, now_s: float) -> None:
         """Have the dispatcher make a pass at *now_s*."""
         self.n_events += 1
         self._foreign_s = min(self._foreign_s, now_s)

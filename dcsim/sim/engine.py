@@ -293,7 +293,7 @@ def _run_foreign(
         env.process(rounds(env, dispatcher, cluster.n_nodes, maintenance))
     if pool.claims is not None:
         # After the phases of the same moment, whose processes were started before.
-        env.process(claim(env, dispatcher, pool.claims))
+        env.process(claim(env, dispatcher.lending, pool.claims))
 
 
 def _energise(

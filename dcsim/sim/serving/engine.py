@@ -35,7 +35,7 @@ class ServiceSpec:
     counts : mapping of str to int
         Replicas of each role at the start.
     routing : str
-        Key of :data:`dcsim.sim.serving.fleet.ROUTING`.
+        Key of :data:`dcsim.sim.serving.routing.ROUTING`.
     most_waiting : float
         Requests that may wait for each replica; one that comes to more is refused.
     transfer_token_s : float

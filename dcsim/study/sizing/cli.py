@@ -12,7 +12,7 @@ import click
 from dcsim.errors import RangeError
 from dcsim.serving.capacity import Options
 from dcsim.serving.latency import METRICS, Limit
-from dcsim.sim.serving.fleet import ROUTING
+from dcsim.sim.serving.routing import ROUTING
 from dcsim.study.sizing import sites as several
 from dcsim.study.sizing.ask import Ask, read_rates
 from dcsim.study.sizing.serving import lines

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.errors import RangeError
-from dcsim.physics.inference import mean_request
+from dcsim.physics.request_means import mean_request
 from dcsim.serving.capacity import Fewest, carries, fewest, highest, searched, service
 from dcsim.serving.demand import Asked
 from dcsim.serving.fluid import steady
