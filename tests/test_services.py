@@ -233,6 +233,7 @@ def test_one_seed_gives_the_same_bytes(tmp_path, run):
         (CODE.replace("name: code", "name: code, prefill_per_decode: 1.0"), "one kind of replica"),
         (CHAT.replace("name: chat", "name: chat, gpus_per_replica: 16"), "scale-up domain"),
         (CHAT.replace("per_s: 150.0", "per_s: 150.0, log: nothing.csv"), "nothing.csv"),
+        (CODE.replace("gap_cv: 3.0", "hours: [1, 2]"), "has 2 items; at least 24 are needed"),
     ],
 )
 def test_what_cannot_be_served_is_refused_with_its_place(service, say):

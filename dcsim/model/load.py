@@ -220,6 +220,9 @@ def _message(error: Any, place: Place, tree: Tree, root: dict[str, Any]) -> str:
     if kind in _BOUNDS:
         bound, rule = _BOUNDS[kind]
         return f"{given!r} {rule} {context[bound]:g}"
+    if kind in ("too_short", "too_long"):
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"has {context['actual_length']} items; {bound} are needed"
     if kind == "literal_error":
         return unknown(str(given), re.findall(r"'([^']+)'", context["expected"]), "choice")
     if kind == "value_error":
