@@ -153,12 +153,15 @@ JOBS = (
 
 LEDGER = (
     Column("month", "s", "", "calendar month of the cash flow, YYYY-MM"),
-    Column("category", "s", "", "capex, opex, revenue or residual"),
+    Column("category", "s", "", "capex, opex, revenue or residual; tax and debt come after them"),
     Column("item", "s", "", "asset class or cost line"),
     Column("phase", "s", "", "build phase, or 'site' for what belongs to no phase"),
     Column("quantity", "f", "", "how many units"),
     Column("unit", "s", "", "unit of the quantity"),
-    Column("unit_price_usd", "f", "USD", "price of a unit"),
+    Column("price_usd", "f", "USD", "price of a unit in the dollars of index_year; nominal where there is no index"),
+    Column("index", "s", "", "which yearly growth the price follows from index_year on; empty for none"),
+    Column("index_year", "f", "year", "moment from which it is indexed, 2025.5 being mid-2025; null for none", True),
+    Column("unit_price_usd", "f", "USD", "price of a unit in the dollars of the month"),
     Column("amount_usd", "f", "USD", "cash flow: costs negative, income positive"),
     Column("source", "s", "", "where the price comes from"),
 )

@@ -13,7 +13,9 @@ from dcsim.build import build
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
 from dcsim.energy import account, it_peak_frac, job_table, lent_nodes, pool_findings
 from dcsim.errors import UnknownNameError
-from dcsim.finance.items import CONVENTIONS, Books, cost, embodied_kg, monthly_quantities
+from dcsim.finance.books import Books, monthly_quantities
+from dcsim.finance.capital import embodied_kg
+from dcsim.finance.items import CONVENTIONS, cost
 from dcsim.finance.tariff import Tariff
 from dcsim.kpi import Results, kpis
 from dcsim.model.economics import Rental

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,10 @@ from dcsim.steps import sum_by
 
 Floats = NDArray[np.float64]
 
-CATEGORIES = ("capex", "opex", "revenue", "residual")
+# In the order of a month's rows. The first four are the project's before tax and financing.
+OPERATING = ("capex", "opex", "revenue", "residual")
+CATEGORIES = (*OPERATING, "tax", "debt")
+COSTS = ("capex", "opex")
 
 
 def month_number(date: datetime.date) -> int:
@@ -32,8 +36,25 @@ def month_numbers(names: Iterable[str]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class Index:
+    """Growth of a price at a constant rate a year from a moment on, in years of the calendar (2025.5: mid-2025)."""
+
+    name: str
+    rate_frac: float
+    from_year: float
+
+    def factor(self, month: int) -> float:
+        """Price in the dollars of *month* over the price of ``from_year``."""
+        return float((1.0 + self.rate_frac) ** (month / 12 - self.from_year))
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One row before it is written: an amount is its quantity times its unit price, signed by its category."""
+    """One row before it is written: quantity times price times index, signed by its category.
+
+    ``price_usd`` is in the dollars of the index's year, nominal where there is no index. In the categories ``tax`` and
+    ``debt`` the price carries the sign: income positive.
+    """
 
     month: int
     category: str
@@ -41,13 +62,19 @@ class Entry:
     phase: str
     quantity: float
     unit: str
-    unit_price_usd: float
+    price_usd: float
     source: str
+    index: Index | None = None
+
+    @property
+    def unit_price_usd(self) -> float:
+        """Price in the dollars of the month. [USD]"""
+        return self.price_usd if self.index is None else self.price_usd * self.index.factor(self.month)
 
     @property
     def amount_usd(self) -> float:
-        """Cash flow: capital and operating costs negative, revenue and residual value positive. [USD]"""
-        sign = -1.0 if self.category in ("capex", "opex") else 1.0
+        """Cash flow: capital and operating costs negative, income positive. [USD]"""
+        sign = -1.0 if self.category in COSTS else 1.0
         return sign * self.quantity * self.unit_price_usd
 
 
@@ -57,11 +84,16 @@ def ledger(entries: Iterable[Entry]) -> pd.DataFrame:
         (entry for entry in entries if entry.quantity != 0),
         key=lambda entry: (entry.month, CATEGORIES.index(entry.category)),
     )
-    data = {
-        column.name: [month_name(row.month) if column.name == "month" else getattr(row, column.name) for row in rows]
+    columns: dict[str, list[Any]] = {
+        column.name: [getattr(row, column.name) for row in rows]
         for column in LEDGER
+        if column.name not in ("month", "index", "index_year")
     }
-    return pd.DataFrame(data, columns=[column.name for column in LEDGER])
+    columns["month"] = [month_name(row.month) for row in rows]
+    columns["index"] = ["" if row.index is None else row.index.name for row in rows]
+    columns["index_year"] = [None if row.index is None else row.index.from_year for row in rows]
+    table = pd.DataFrame(columns, columns=[column.name for column in LEDGER])
+    return table.astype({"index_year": float})
 
 
 def monthly_flows(table: pd.DataFrame, first_month: int, n_months: int, category: str | None = None) -> Floats:
