@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from dcsim.clean_power import CleanSupply, supplies
 from dcsim.climate import Climate, climate, design_hour
 from dcsim.errors import UnknownNameError
 from dcsim.model.load import Loaded
+from dcsim.onsite import OnSitePower, onsite_assets, onsite_power, plant_year
 from dcsim.phases import BuiltPhase, fill_phases
 from dcsim.physics.electrical import PDU, SUBSTATION, TRANSFORMER, PowerChain, ups_curve
 from dcsim.physics.generators import Generators, fuel_of_tests_l_per_s, installed_w
@@ -31,6 +33,7 @@ from dcsim.pools import (
     servers_per_rack,
     turns,
 )
+from dcsim.ppa import Contracted, contracted
 from dcsim.services import built_services
 from dcsim.units import SECONDS_PER_DAY, kw_from_w, mw_from_w
 from dcsim.workload.jobs import Room
@@ -52,6 +55,8 @@ class Facility:
     carbon: Floats
     residual_mix_kg_per_kwh: float | None
     clean: tuple[CleanSupply, ...]
+    contracted: tuple[Contracted, ...]
+    onsite: OnSitePower
     generators: Generators
     test_fuel_l_s: tuple[float, ...]
     diesel_kg_per_l: float
@@ -196,6 +201,7 @@ def build(
     phases, assets = fill_phases(loaded, used, design, per_rack)
     horizon_s = (scenario.plan.end - scenario.plan.start).days * SECONDS_PER_DAY
     interval_s = scenario.report.interval_s
+    n_intervals = round(horizon_s / interval_s)
     return Facility(
         pools=tuple(
             BuiltPool(
@@ -216,13 +222,15 @@ def build(
             )
         ),
         phases=phases,
-        assets=assets,
+        assets=(*assets, *onsite_assets(used, scenario)),
         design=design,
-        climate=climate(year, scenario.plan.start, round(horizon_s / interval_s), interval_s),
+        climate=climate(year, scenario.plan.start, n_intervals, interval_s),
         weather=year,
         carbon=carbon_table(scenario.site.carbon),
         residual_mix_kg_per_kwh=scenario.site.residual_mix_kg_per_kwh,
-        clean=supplies(loaded, round(horizon_s / interval_s), interval_s),
+        clean=supplies(loaded, n_intervals, interval_s),
+        contracted=contracted(loaded, n_intervals, interval_s, partial(plant_year, loaded, used, year)),
+        onsite=onsite_power(loaded, used, year, n_intervals, interval_s),
         generators=stated.generators,
         test_fuel_l_s=_test_fuel(used, stated.generators, [phase.capacity.facility_design_w for phase in phases]),
         diesel_kg_per_l=used.use("carbon of generators", "electrical", "generator-diesel", "carbon_kg_per_l"),

@@ -11,6 +11,7 @@ from dcsim.build import Facility
 from dcsim.clean_power import carbon_left_kg
 from dcsim.columns import INTERVALS, JOBS, OF_POOLS, POOLS
 from dcsim.errors import CapacityError
+from dcsim.metering import meter
 from dcsim.physics.rack_supplies import compute_power_w
 from dcsim.pools import BuiltPool
 from dcsim.serving.plan import Outcome
@@ -83,7 +84,10 @@ def lent_nodes(facility: Facility, result: SimResult) -> Floats:
 
 
 def account(
-    facility: Facility, results: Sequence[PoolResult], services: Sequence[Sequence[Outcome]] | None = None
+    facility: Facility,
+    results: Sequence[PoolResult],
+    services: Sequence[Sequence[Outcome]] | None = None,
+    energy_usd_per_kwh: Floats | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Interval table of a plan.
 
@@ -95,6 +99,8 @@ def account(
         What the jobs did in each pool.
     services : sequence of sequence of Outcome, or None
         What the services did in each pool; none if None.
+    energy_usd_per_kwh : ndarray, shape (n,), or None
+        Price of a kilowatt-hour more in each interval, for a battery that follows it. [USD/kWh]
 
     Returns
     -------
@@ -146,11 +152,11 @@ def account(
     table["facility_power_w"] = (
         table["it_power_w"] + table["electrical_loss_w"] + table["cooling_power_w"] + table["other_power_w"]
     )
+    meter(facility, table, energy_usd_per_kwh)
     table["water_kg"] = table["evaporation_kg"] + table["blowdown_kg"] + table["drift_kg"]
-    energy_kwh = table["facility_power_w"] * duration_s / J_PER_KWH
+    energy_kwh = table["grid_power_w"] * duration_s / J_PER_KWH
     table["carbon_kg"] = energy_kwh * table["carbon_intensity_kg_per_kwh"]
     table["carbon_fuel_kg"] = table["generator_fuel_l"] * facility.diesel_kg_per_l
-    table["clean_power_w"] = sum((supply.power_w for supply in facility.clean), np.zeros(len(duration_s)))
     intensity = table["carbon_intensity_kg_per_kwh"]
     if facility.residual_mix_kg_per_kwh is not None:
         intensity = np.full(len(duration_s), facility.residual_mix_kg_per_kwh)

@@ -42,7 +42,7 @@ def dimensions(
     found = [
         Dimension("GPUs", float(facility.gpus(final)), float(held.max()), "GPU"),
         Dimension(
-            "utility power", mw_from_w(final.utility_rating_w), mw_from_w(float(late["facility_power_w"].max())), "MW"
+            "utility power", mw_from_w(final.utility_rating_w), mw_from_w(float(late["grid_power_w"].max())), "MW"
         ),
         Dimension("IT power", mw_from_w(final.critical_rating_w), mw_from_w(float(late["it_power_w"].max())), "MW"),
         Dimension("cooling", 1.0, 1.0 - float(late["cooling_margin_frac"].min()), "1"),

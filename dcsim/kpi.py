@@ -1,102 +1,15 @@
 """Key figures: one function each, with its unit and the standard or rule that defines it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from dcsim.finance import cashflow
-from dcsim.finance.ledger import month_number, month_numbers, monthly_flows
-from dcsim.model.economics import Nothing
-from dcsim.model.scenario import Scenario
-from dcsim.steps import sum_by
+from dcsim.kpi_money import MONEY, cost_usd_per_gpu_h
+from dcsim.results import Kpi, Results, Undefined, ratio
 from dcsim.units import J_PER_KWH, SECONDS_PER_HOUR, m3_from_kg_water, mw_from_w, mwh_from_j
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Results:
-    """Everything that a key figure may be computed from."""
-
-    scenario: Scenario
-    intervals: pd.DataFrame
-    jobs: pd.DataFrame
-    ledger: pd.DataFrame
-    design_pue: float
-    embodied_kg: Mapping[str, float]
-    it_peak_frac: float
-    full_month: int | None = None
-    has_path: bool = False
-    services: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    def energy_j(self, column: str) -> float:
-        """Energy over the plan of a power column. [J]"""
-        return float(self.intervals[column].to_numpy() @ self.intervals["duration_s"].to_numpy())
-
-    @property
-    def first_month(self) -> int:
-        """Month number of the first cash flow."""
-        return int(month_numbers(self.ledger["month"]).min(initial=month_number(self.scenario.plan.start)))
-
-    @property
-    def valuation_month(self) -> int:
-        """Month number to which present values refer."""
-        stated = self.scenario.economics.valuation_date
-        return self.first_month if stated is None else month_number(stated)
-
-    @property
-    def n_months(self) -> int:
-        """Months from the first cash flow to the end of the plan."""
-        return month_number(self.scenario.plan.end) - self.first_month
-
-    def flows_usd(self, category: str | None = None) -> Floats:
-        """Monthly cash flow from the first one to the end of the plan. [USD]"""
-        return monthly_flows(self.ledger, self.first_month, self.n_months, category)
-
-    def present_value(self, monthly: Floats) -> float:
-        """Value at the valuation month of a monthly series that starts at the first cash flow."""
-        rate = self.scenario.economics.discount_rate
-        at_first = monthly @ cashflow.discount_factors(len(monthly), rate)
-        return float(at_first * (1.0 + rate) ** ((self.valuation_month - self.first_month) / 12))
-
-    def sum_usd(self, category: str) -> float:
-        """Undiscounted sum of a category. [USD]"""
-        return float(self.ledger.loc[self.ledger["category"] == category, "amount_usd"].sum())
-
-    def allocated_gpu_h(self) -> Floats:
-        """GPU-hours held by jobs and services in each month from the first cash flow on, shape (n_months,)."""
-        held = (self.intervals["gpus_allocated"] + self.intervals["gpus_serving"]).to_numpy()
-        hours = held * self.intervals["duration_s"].to_numpy() / SECONDS_PER_HOUR
-        origin = np.datetime64(self.scenario.plan.start, "s")
-        months = (origin + self.intervals["start_s"].to_numpy().astype("timedelta64[s]")).astype("datetime64[M]")
-        numbers = months.astype(np.int64) + 1970 * 12
-        return sum_by(numbers - self.first_month, hours, self.n_months)
-
-
-class Undefined(Exception):
-    """A key figure has no value; the text is the reason that is printed."""
-
-
-Compute = Callable[[Results], float]
-
-
-@dataclass(frozen=True)
-class Kpi:
-    """A registered key figure."""
-
-    compute: Compute
-    unit: str
-    definition: str
-
-
-def _ratio(top: float, bottom: float, what: str) -> float:
-    if bottom <= 0:
-        raise Undefined(f"{what} is zero over the plan")
-    return top / bottom
 
 
 def full_after_months(r: Results) -> float:
@@ -113,7 +26,7 @@ def effective_time_frac(r: Results) -> float:
     done = r.jobs[r.jobs["status"] == "completed"]
     gpus = done["gpus"].to_numpy(dtype=float)
     spent = float(gpus @ (done["end_s"] - done["start_s"]).to_numpy())
-    return _ratio(float(gpus @ done["useful_s"].to_numpy()), spent, "time of completed jobs")
+    return ratio(float(gpus @ done["useful_s"].to_numpy()), spent, "time of completed jobs")
 
 
 def deadlines_met_frac(r: Results) -> float:
@@ -125,40 +38,40 @@ def deadlines_met_frac(r: Results) -> float:
     plan_s = float(r.intervals["duration_s"].sum())
     decided = of["end_s"].notna() | (of["status"] == "timed out") | (of["deadline_s"] <= plan_s)
     met = of["end_s"] <= of["deadline_s"]
-    return _ratio(float(met.sum()), float(decided.sum()), "jobs whose deadline is met or missed")
+    return ratio(float(met.sum()), float(decided.sum()), "jobs whose deadline is met or missed")
 
 
 def pue(r: Results) -> float:
     """Power usage effectiveness."""
-    return _ratio(r.energy_j("facility_power_w"), r.energy_j("it_power_w"), "IT energy")
+    return ratio(r.energy_j("facility_power_w"), r.energy_j("it_power_w"), "IT energy")
 
 
 def ere(r: Results) -> float:
     """Energy reuse effectiveness."""
     given = r.energy_j("facility_power_w") - r.energy_j("heat_reused_w")
-    return _ratio(given, r.energy_j("it_power_w"), "IT energy")
+    return ratio(given, r.energy_j("it_power_w"), "IT energy")
 
 
 def tue(r: Results) -> float:
     """Total-power usage effectiveness."""
-    return _ratio(r.energy_j("facility_power_w"), r.energy_j("compute_power_w"), "energy that reaches boards")
+    return ratio(r.energy_j("facility_power_w"), r.energy_j("compute_power_w"), "energy that reaches boards")
 
 
 def clean_matched_frac(r: Results) -> float:
     """Share of the facility's energy that contracts meet within the interval."""
-    met_w = np.minimum(r.intervals["clean_power_w"].to_numpy(), r.intervals["facility_power_w"].to_numpy())
+    met_w = np.minimum(r.intervals["clean_power_w"].to_numpy(), r.intervals["grid_power_w"].to_numpy())
     met_j = float(met_w @ r.intervals["duration_s"].to_numpy())
-    return _ratio(met_j, r.energy_j("facility_power_w"), "facility energy")
+    return ratio(met_j, r.energy_j("facility_power_w"), "facility energy")
 
 
 def wue_l_per_kwh(r: Results) -> float:
     """Water usage effectiveness; a kilogram of water is a litre."""
-    return _ratio(float(r.intervals["water_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
+    return ratio(float(r.intervals["water_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
 
 
 def cue_kg_per_kwh(r: Results) -> float:
     """Carbon usage effectiveness."""
-    return _ratio(float(r.intervals["carbon_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
+    return ratio(float(r.intervals["carbon_kg"].sum()), r.energy_j("it_power_w") / J_PER_KWH, "IT energy")
 
 
 def _gpu_seconds(r: Results, column: str) -> float:
@@ -168,7 +81,7 @@ def _gpu_seconds(r: Results, column: str) -> float:
 def gpu_goodput_frac(r: Results) -> float:
     """Useful share of the energised GPU time."""
     useful = float((r.jobs["useful_s"] * r.jobs["gpus_held"]).sum())
-    return _ratio(useful, _gpu_seconds(r, "gpus_energised"), "energised GPU time")
+    return ratio(useful, _gpu_seconds(r, "gpus_energised"), "energised GPU time")
 
 
 def _started_waits_s(r: Results) -> Floats:
@@ -176,47 +89,6 @@ def _started_waits_s(r: Results) -> Floats:
     if started.empty:
         raise Undefined("no job started within the plan")
     return (started["start_s"] - started["ready_s"]).to_numpy()
-
-
-def _needs_revenue(r: Results) -> None:
-    if isinstance(r.scenario.economics.revenue, Nothing):
-        raise Undefined("the scenario states no revenue (economics.revenue.kind: none)")
-
-
-def npv_usd(r: Results) -> float:
-    """Net present value of every ledger row."""
-    _needs_revenue(r)
-    return r.present_value(r.flows_usd())
-
-
-def irr_frac(r: Results) -> float:
-    """Internal rate of return of the monthly flows."""
-    _needs_revenue(r)
-    result = cashflow.irr(r.flows_usd())
-    if result.rate_frac is None:
-        raise Undefined(result.reason)
-    return result.rate_frac
-
-
-def irr_roots(r: Results) -> float:
-    """How many rates make the NPV zero."""
-    _needs_revenue(r)
-    return len(cashflow.irr(r.flows_usd()).roots)
-
-
-def payback_years(r: Results) -> float:
-    """Time until the cumulative flow stays above zero."""
-    _needs_revenue(r)
-    months = cashflow.payback_months(r.flows_usd())
-    if months is None:
-        raise Undefined("the cumulative cash flow is still negative at the end of the plan")
-    return months / 12
-
-
-def cost_usd_per_gpu_h(r: Results) -> float:
-    """Levelised cost of an allocated GPU-hour."""
-    cost = -(r.flows_usd("capex") + r.flows_usd("opex")) - r.flows_usd("residual")
-    return _ratio(r.present_value(cost), r.present_value(r.allocated_gpu_h()), "allocated GPU time")
 
 
 def _of_services(r: Results, column: str) -> float:
@@ -231,13 +103,13 @@ def requests_known_frac(r: Results) -> float:
     came = _of_services(r, "requests_per_s")
     some = r.services["ttft_p95_s"].notna().to_numpy()
     weight = (r.services["requests_per_s"] * r.services["duration_s"]).to_numpy()
-    return _ratio(float(weight[some].sum()), came, "requests")
+    return ratio(float(weight[some].sum()), came, "requests")
 
 
 def cost_usd_per_million_tokens(r: Results) -> float:
     """Levelised cost of a million tokens of answers, by the GPU-hours that services hold."""
     gpu_h = _of_services(r, "gpus") / SECONDS_PER_HOUR
-    return cost_usd_per_gpu_h(r) * _ratio(gpu_h, _of_services(r, "output_tokens_per_s") / 1e6, "tokens of answers")
+    return cost_usd_per_gpu_h(r) * ratio(gpu_h, _of_services(r, "output_tokens_per_s") / 1e6, "tokens of answers")
 
 
 KPIS: dict[str, Kpi] = {
@@ -255,14 +127,21 @@ KPIS: dict[str, Kpi] = {
     "ere": Kpi(ere, "1", "facility energy less heat given to a user over IT energy, as The Green Grid defines it"),
     "wue_l_per_kwh": Kpi(wue_l_per_kwh, "L/kWh", "site make-up water over IT energy, ISO/IEC 30134-9 category 1"),
     "cue_kg_per_kwh": Kpi(
-        cue_kg_per_kwh, "kg/kWh", "location-based carbon of the facility's energy over IT energy, ISO/IEC 30134-8"
+        cue_kg_per_kwh, "kg/kWh", "location-based carbon of energy through the meter over IT energy, ISO/IEC 30134-8"
     ),
     "it_energy_mwh": Kpi(lambda r: mwh_from_j(r.energy_j("it_power_w")), "MWh", "IT energy at the rack inputs"),
     "facility_energy_mwh": Kpi(
-        lambda r: mwh_from_j(r.energy_j("facility_power_w")), "MWh", "energy at the utility meter"
+        lambda r: mwh_from_j(r.energy_j("facility_power_w")), "MWh", "energy that the facility uses"
     ),
     "peak_facility_power_mw": Kpi(
-        lambda r: mw_from_w(float(r.intervals["facility_power_w"].max())), "MW", "highest interval mean at the meter"
+        lambda r: mw_from_w(float(r.intervals["facility_power_w"].max())),
+        "MW",
+        "highest interval mean of what the facility uses",
+    ),
+    "peak_grid_power_mw": Kpi(
+        lambda r: mw_from_w(float(r.intervals["grid_power_w"].max())),
+        "MW",
+        "highest interval mean at the utility meter, after on-site solar and battery",
     ),
     "it_peak_frac": Kpi(
         lambda r: r.it_peak_frac,
@@ -273,7 +152,7 @@ KPIS: dict[str, Kpi] = {
         lambda r: float(r.intervals["gpus_energised"].iloc[-1]), "GPU", "GPUs in powered racks at the end of the plan"
     ),
     "gpu_allocated_frac": Kpi(
-        lambda r: _ratio(
+        lambda r: ratio(
             _gpu_seconds(r, "gpus_allocated") + _gpu_seconds(r, "gpus_serving"),
             _gpu_seconds(r, "gpus_energised"),
             "energised GPU time",
@@ -294,7 +173,7 @@ KPIS: dict[str, Kpi] = {
     "stranded_power_mw": Kpi(
         lambda r: (
             sum(phase.utility_mw for phase in r.scenario.facility.phases)
-            - mw_from_w(float(r.intervals["facility_power_w"].max()))
+            - mw_from_w(float(r.intervals["grid_power_w"].max()))
         ),
         "MW",
         "utility power of all phases less the highest interval mean at the meter: paid for and never drawn",
@@ -329,25 +208,9 @@ KPIS: dict[str, Kpi] = {
     "queue_wait_p95_s": Kpi(
         lambda r: float(np.percentile(_started_waits_s(r), 95)), "s", "95th percentile of that wait"
     ),
-    "capex_usd": Kpi(lambda r: -r.sum_usd("capex"), "USD", "undiscounted capital spending, replacements included"),
-    "opex_usd_per_year": Kpi(
-        lambda r: -r.sum_usd("opex") / r.scenario.plan.years,
-        "USD/year",
-        "undiscounted operating cost, mean of the plan",
-    ),
-    "npv_usd": Kpi(
-        npv_usd, "USD", "net present value of all ledger rows, before tax and financing, residual value included"
-    ),
-    "irr_frac": Kpi(irr_frac, "1/year", "annual effective rate at which that NPV is zero, where it is the only one"),
-    "irr_roots": Kpi(irr_roots, "1", "number of rates at which that NPV is zero"),
-    "payback_years": Kpi(payback_years, "year", "from the first cash flow until the cumulative flow stays positive"),
-    "cost_usd_per_gpu_h": Kpi(
-        cost_usd_per_gpu_h,
-        "USD/GPU-h",
-        "present value of capital and operating cost less residual value over that of GPU-hours of jobs and services",
-    ),
+    **MONEY,
     "requests_answered_frac": Kpi(
-        lambda r: _ratio(_of_services(r, "answered_per_s"), _of_services(r, "requests_per_s"), "requests"),
+        lambda r: ratio(_of_services(r, "answered_per_s"), _of_services(r, "requests_per_s"), "requests"),
         "1",
         "requests that services answered within the plan over those that came",
     ),
@@ -355,7 +218,7 @@ KPIS: dict[str, Kpi] = {
         requests_known_frac, "1", "requests that came when latency is known: at a load of at most 0.8, over all"
     ),
     "output_tokens_per_j": Kpi(
-        lambda r: _ratio(_of_services(r, "output_tokens_per_s"), _of_services(r, "power_w"), "energy of services"),
+        lambda r: ratio(_of_services(r, "output_tokens_per_s"), _of_services(r, "power_w"), "energy of services"),
         "1/J",
         "tokens of answers over the energy of the nodes that services hold",
     ),

@@ -151,9 +151,7 @@ def deferred(ready: Prepared, jobs: Jobs) -> Jobs:
     if stated.signal == "carbon":
         signal = facility.carbon[facility.climate.month - 1, facility.climate.hour]
     else:
-        start = np.datetime64(ready.loaded.scenario.plan.start, "s")
-        when = pd.DatetimeIndex(start + facility.edges_s[:-1].astype("timedelta64[s]"))
-        signal = energy_usd_per_kwh(ready.tariff, when)
+        signal = energy_price(ready)
     return replace(
         jobs,
         release_s=release_s(
@@ -164,6 +162,13 @@ def deferred(ready: Prepared, jobs: Jobs) -> Jobs:
             max_delay_s=stated.max_delay_h * SECONDS_PER_HOUR,
         ),
     )
+
+
+def energy_price(ready: Prepared) -> Floats:
+    """Price of a kilowatt-hour more by the tariff in each interval, shape (n,). [USD/kWh]"""
+    start = np.datetime64(ready.loaded.scenario.plan.start, "s")
+    when = pd.DatetimeIndex(start + ready.facility.edges_s[:-1].astype("timedelta64[s]"))
+    return energy_usd_per_kwh(ready.tariff, when)
 
 
 def _walltime(ready: Prepared) -> Walltime | None:

@@ -10,22 +10,26 @@ import pandas as pd
 
 from dcsim import headroom, runs
 from dcsim.build import build
+from dcsim.catalog.hardware import server_gpu
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
+from dcsim.delays import delayed, schedule
 from dcsim.energy import account, it_peak_frac, job_table, lent_nodes, pool_findings
 from dcsim.errors import UnknownNameError
 from dcsim.finance.books import Books, monthly_quantities
 from dcsim.finance.capital import embodied_kg
-from dcsim.finance.items import CONVENTIONS, cost
-from dcsim.finance.tariff import Tariff
-from dcsim.kpi import Results, kpis
+from dcsim.finance.items import conventions, cost, findings
+from dcsim.finance.tariff_rows import read_tariff
+from dcsim.kpi import kpis
 from dcsim.model.economics import Rental
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
 from dcsim.names import check_names
-from dcsim.operate import Prepared, Progress, simulated
+from dcsim.operate import Prepared, Progress, energy_price, simulated
+from dcsim.results import Results, Value
 from dcsim.serving.plan import Outcome, outcomes, planned_services
 from dcsim.serving.table import service_findings, service_table
 from dcsim.sim.engine import Mode, Reliability
+from dcsim.stated_assets import stated_assets
 from dcsim.storage import stored
 from dcsim.workload.demand import demand, job_classes
 from dcsim.workload.model_runs import machine_of, modelled_runs
@@ -50,7 +54,8 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     scenario = loaded.scenario
     used = Assumptions(_catalog(loaded))
     check_names(loaded, used.catalog)
-    tariff = Tariff.from_catalog(used, scenario.site.tariff)
+    loaded = delayed(loaded, used)
+    tariff = read_tariff(used, scenario.site.tariff)
     machines = {name: machine_of(loaded, scenario.facility.pool(name)) for name in scenario.facility.pool_names}
     if draw is not None:
         machines = {name: of.drawn(scenario.plan.seed, draw) for name, of in machines.items()}
@@ -105,6 +110,8 @@ def run(
     resolved: dict[str, Any] = scenario.model_dump(mode="json")
     inputs = {"catalog": digest(), f"weather {facility.weather.name}": facility.weather.sha256, **ready.demand.inputs}
     inputs |= {f"clean power {of.contract.name}": of.sha256 for of in facility.clean if of.sha256}
+    for contract in facility.contracted:
+        inputs |= contract.inputs
     inputs |= {f"gpu_profile {of.name}": of.identity for of in ready.machines.values() if of.measured}
     if draws:
         inputs["calibration draws"] = str(draws)
@@ -117,12 +124,16 @@ def run(
             **facility.findings(),
             "pools": pool_findings(tables["pools"], tables["jobs"]),
             **ready.demand.findings(),
-            "headroom": headroom.findings(headroom.dimensions(scenario, facility, tables["intervals"], ready.stored)),
+            "headroom": headroom.findings(
+                headroom.dimensions(ready.loaded.scenario, facility, tables["intervals"], ready.stored)
+            ),
             "services": service_findings(found.services, tables["services"], figures["cost_usd_per_gpu_h"]["value"]),
             "storage": None if ready.stored is None else ready.stored.findings(),
             "demand": _filling(ready),
             "notes": _notes(ready),
-            "conventions": [*CONVENTIONS],
+            "conventions": found.conventions,
+            "finance": found.finance,
+            "schedule": schedule(scenario, ready.loaded.scenario, ready.used),
         },
         tables=tables,
         inputs=inputs,
@@ -137,6 +148,8 @@ class _Figures:
     kpis: dict[str, dict[str, Any]]
     tables: dict[str, pd.DataFrame]
     services: list[Outcome]
+    conventions: list[str]
+    finance: dict[str, Any]
 
 
 def _figures(ready: Prepared, progress: Progress) -> _Figures:
@@ -149,27 +162,41 @@ def _figures(ready: Prepared, progress: Progress) -> _Figures:
         outcomes(ready.services, ready.facility, index, lent_nodes(ready.facility, one.result), inlet_c)
         for index, one in enumerate(happened)
     ]
-    intervals, pools = account(ready.facility, happened, served)
+    intervals, pools = account(ready.facility, happened, served, energy_price(ready))
     jobs = job_table(ready.facility, ready.demand, happened)
     progress("cost", 0.95)
     names = [of.stated.name for of in ready.services]
     services = sorted((one for of in served for one in of), key=lambda one: names.index(one.planned.stated.name))
-    quantities = monthly_quantities(ready.tariff, intervals, pools, scenario.plan.start, ready.facility.clean, services)
-    books = Books(scenario, ready.facility.assets, quantities, ready.used)
-    ledger = cost(books)
+    standing = [(of.capacity.start_s, of.capacity.critical_rating_w) for of in ready.facility.phases]
+    quantities = monthly_quantities(
+        ready.tariff,
+        intervals,
+        pools,
+        scenario,
+        ready.facility.clean,
+        services,
+        standing,
+        ready.facility.contracted,
+    )
+    assets = (*ready.facility.assets, *stated_assets(ready.used, scenario))
+    books = Books(scenario, assets, quantities, ready.used)
+    costed = cost(books)
     design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
     path = ready.demand.filling
     results = Results(
         scenario,
         intervals,
         jobs,
-        ledger,
+        costed,
         design_pue,
         embodied_kg(books),
         peak,
         None if path is None else path.full_for_good,
         path is not None,
         service_table(ready.facility, services),
+        pools,
+        _value(ready),
+        books.inflation_frac("opex"),
     )
     figures = kpis(results)
     tables = {
@@ -177,10 +204,22 @@ def _figures(ready: Prepared, progress: Progress) -> _Figures:
         "pools": pools,
         "jobs": jobs,
         "services": results.services,
-        "ledger": ledger,
+        "ledger": costed.ledger,
+        "statement": costed.statement,
+        "register": costed.register,
         "assumptions": ready.used.frame(),
     }
-    return _Figures(figures, tables, services)
+    return _Figures(figures, tables, services, conventions(books), findings(books, costed))
+
+
+def _value(ready: Prepared) -> Value:
+    """What a GPU of each pool can do at its peak, and what share of it runs reach."""
+    peaks = {
+        pool.name: ready.used.use("effective compute", "gpus", server_gpu(pool.server), "bf16_dense_flop_s")
+        for pool in ready.facility.pools
+        if pool.has_gpus
+    }
+    return Value(peaks, ready.used.use("effective compute", "operations", "estimate", "mfu_frac"))
 
 
 def _filling(ready: Prepared) -> dict[str, Any] | None:

@@ -68,6 +68,16 @@ class Run:
         return pd.read_parquet(self.folder / "ledger.parquet")
 
     @cached_property
+    def statement(self) -> pd.DataFrame:
+        """Profit and loss, cash and debt by month."""
+        return pd.read_parquet(self.folder / "statement.parquet")
+
+    @cached_property
+    def register(self) -> pd.DataFrame:
+        """What was bought, when, for how long, and what is left of it."""
+        return pd.read_parquet(self.folder / "register.parquet")
+
+    @cached_property
     def assumptions(self) -> pd.DataFrame:
         """The catalog rows used."""
         return pd.read_parquet(self.folder / "assumptions.parquet")

@@ -122,7 +122,12 @@ def load_duration(run: Run) -> Chart:
     hours = run.intervals["duration_s"].to_numpy().sum() / 3600
     share = np.linspace(0, 1, 401)
     curves = {}
-    for name, column, colour in (("facility", "facility_power_w", BLUE), ("IT", "it_power_w", ORANGE)):
+    behind = not run.intervals["grid_power_w"].equals(run.intervals["facility_power_w"])
+    for name, column, colour in (
+        ("facility", "facility_power_w", BLUE),
+        *((("meter", "grid_power_w", GREEN),) if behind else ()),
+        ("IT", "it_power_w", ORANGE),
+    ):
         # Every interval has the same length, so quantiles of the rows are quantiles of time.
         curves[name] = np.quantile(_power(run, column), 1 - share)
         figure.add_trace(
@@ -134,14 +139,14 @@ def load_duration(run: Run) -> Chart:
                 hovertemplate="more than %{y:.2f} MW for %{x:.1f} % of the time<extra>" + name + "</extra>",
             )
         )
-    facility = curves["facility"]
+    meter = curves["meter" if behind else "facility"]
     finding = (
-        f"The meter reads more than {facility[200]:.2f} MW for half of the {hours:,.0f} hours and "
-        f"more than {facility[4]:.2f} MW for 1 % of them"
+        f"The meter reads more than {meter[200]:.2f} MW for half of the {hours:,.0f} hours and "
+        f"more than {meter[4]:.2f} MW for 1 % of them"
     )
     figure.update_xaxes(title="share of the time [%]")
     figure.update_yaxes(title="power [MW]", rangemode="tozero")
-    return Chart(finding, figure, "The area under the upper curve is the energy bought.")
+    return Chart(finding, figure, f"The area under the curve of the {'meter' if behind else 'facility'} was bought.")
 
 
 def energy_by_use(run: Run) -> Chart:
@@ -172,7 +177,7 @@ def energy_by_use(run: Run) -> Chart:
     overhead = [name for name in gwh if name not in it]
     first = max(overhead, key=lambda name: gwh[name])
     finding = (
-        f"Jobs take {gwh['jobs'] / total:.0%} of the {total:,.0f} GWh bought; outside IT the largest user is "
+        f"Jobs take {gwh['jobs'] / total:.0%} of the {total:,.0f} GWh used; outside IT the largest user is "
         f"{first} with {gwh[first] / total:.1%}"
     )
     figure = go.Figure(
@@ -282,7 +287,8 @@ def opex_by_item(run: Run) -> Chart:
                 hovertemplate="%{x}: %{y:,.2f} M USD<extra>" + str(name) + "</extra>",
             )
         )
-    figure.update_layout(barmode="stack")
+    # Surpluses sold and differences got are below zero.
+    figure.update_layout(barmode="relative")
     figure.update_xaxes(title="year", type="category")
     figure.update_yaxes(title="operating cost [M USD/year]")
     return Chart(finding, figure, "Nominal dollars of each year.")

@@ -26,7 +26,7 @@ CARDS = (
     ("gpu_goodput_frac", "GPU time that became work", 100.0, "%"),
     ("queue_wait_mean_s", "mean wait of a job", 1 / 3600, "h"),
     ("pue", "PUE", 1.0, ""),
-    ("peak_facility_power_mw", "highest power at the meter", 1.0, "MW"),
+    ("peak_facility_power_mw", "highest power of the facility", 1.0, "MW"),
     ("facility_energy_mwh", "energy bought", 1e-3, "GWh"),
     ("carbon_t", "carbon, location-based", 1e-3, "kt"),
     ("carbon_market_t", "carbon, market-based", 1e-3, "kt"),

@@ -19,7 +19,7 @@ def test_servers_and_construction_count_once_when_they_go_into_service(tmp_path)
     row = catalog().row("servers", "hgx-h100-8", "embodied_kg")
     assert run.kpis["embodied_servers_t"]["value"] == pytest.approx(servers * row.value / 1e3)
     capex = run.ledger[run.ledger["category"] == "capex"]
-    bought = capex[capex["item"] == "construction: shell"]
+    bought = capex[capex["item"] == "shell: shell"]
     critical_mw = bought["quantity"].sum()
     assert run.kpis["embodied_construction_t"]["value"] == pytest.approx(critical_mw * 983)
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from dcsim.catalog.load import Assumptions, catalog
 from dcsim.errors import RangeError
 from dcsim.finance import cashflow
+from dcsim.finance.bill import bill
 from dcsim.finance.ledger import Entry, ledger, month_name, month_number, month_numbers, monthly_flows
-from dcsim.finance.tariff import Charge, Tariff, bill
+from dcsim.finance.tariff import Charge, Tariff
+from dcsim.finance.tariff_rows import read_tariff
 
 
 @pytest.fixture
@@ -160,7 +162,7 @@ def test_on_peak_and_off_peak_energy_are_all_energy():
 
 def test_the_shipped_tariff_is_read_whole_and_every_charge_is_noted_as_used():
     used = Assumptions(catalog())
-    gs3 = Tariff.from_catalog(used, "dominion-va-gs3")
+    gs3 = read_tariff(used, "dominion-va-gs3")
     assert {charge.kind for charge in gs3.charges} == {"energy", "demand", "fixed"}
     assert set(used.frame()["parameter"]) == set(catalog().part("tariffs", "dominion-va-gs3"))
     # On-peak hours hold 42 % of the year (summer 12 h, winter 15 h on weekdays).

@@ -315,14 +315,18 @@ def test_an_override_of_a_catalog_value_is_used_and_marked(tmp_path):
     assert row["source"] == "scenario"
     assert "quotation of May" in row["note"]
     servers = result.ledger[result.ledger["item"].str.startswith("servers:") & (result.ledger["category"] == "capex")]
-    assert (servers["unit_price_usd"] == 100_000).all()
+    gpus = result.ledger[result.ledger["item"].str.startswith("GPUs:") & (result.ledger["category"] == "capex")]
+    # The price of a server is that of its eight GPUs and of the rest.
+    assert (servers["unit_price_usd"].to_numpy() + 8 * gpus["unit_price_usd"].to_numpy() == 100_000).all()
 
 
 def test_hardware_whose_life_ends_is_bought_again(tmp_path):
     sets = (*FAST, "plan.years=3", "overrides={servers.hgx-h100-8.life_years: {value: 2.0, source: test}}")
     result = runs.read(pipeline.run(small(*sets), tmp_path))
     again = result.ledger[
-        result.ledger["item"].str.contains("replacement") & result.ledger["item"].str.startswith("servers")
+        result.ledger["item"].str.contains("replacement")
+        & result.ledger["item"].str.startswith("servers")
+        & (result.ledger["category"] == "capex")
     ]
     assert again.groupby("phase")["quantity"].sum().tolist() == pytest.approx([6.0, 6.0])
     assert again[again["phase"] == "hall-1"]["month"].max() == "2028-12"  # a month before the first ones turn two

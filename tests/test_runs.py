@@ -33,9 +33,11 @@ FILES = {
     "ledger.parquet",
     "manifest.json",
     "pools.parquet",
+    "register.parquet",
     "report.html",
     "scenario.yaml",
     "services.parquet",
+    "statement.parquet",
 }
 
 

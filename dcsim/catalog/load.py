@@ -21,18 +21,22 @@ Floats = NDArray[np.float64]
 
 # Tables of parts, all with the same columns; the other CSVs of the folder have a shape of their own.
 TABLES = (
+    "asset_classes",
     "cooling",
     "electrical",
+    "generation",
     "gpu_references",
     "gpus",
     "networks",
     "operations",
     "optics",
+    "price_indices",
     "prices",
     "reliability",
     "servers",
     "switches",
     "tariffs",
+    "taxes",
     "workload_classes",
 )
 HEADER = ["key", "parameter", "value", "unit", "price_year", "low", "high", "source", "note"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dcsim.catalog.load import folder
 from dcsim.catalog.normals import site, sites, synthetic_year
+from dcsim.catalog.radiation import Radiation, radiation
 from dcsim.errors import InputError, Problem, UnknownNameError
 from dcsim.physics.psychrometrics import dew_point_c, humidity_ratio_from_rel_hum, standard_pressure_pa
 from dcsim.registry import unknown
@@ -37,6 +38,7 @@ class WeatherYear:
 
     ``notes`` says, in sentences, what was found and repaired. ``extremes_c`` is the highest dry bulb and wet bulb of
     the record where it is longer than the year, or where the year was made from normals; plant is sized on them.
+    ``radiation`` is None where the file holds none.
     """
 
     name: str
@@ -49,6 +51,7 @@ class WeatherYear:
     elevation_m: float
     notes: tuple[str, ...]
     extremes_c: tuple[float, float] | None = None
+    radiation: Radiation | None = None
 
     @property
     def hours(self) -> int:
@@ -129,7 +132,7 @@ def read(path: Path, name: str) -> WeatherYear:
         content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (EOFError, OSError) as error:
         raise InputError(str(path), [Problem(0, "", f"the gzip file is damaged or truncated: {error}")]) from None
-    frame, meta, source = _parse(content, path)
+    frame, meta, source, sun = _parse(content, path)
     notes: list[str] = []
     problems: list[str] = []
     columns = _checked(frame, float(meta["altitude"]), notes, problems)
@@ -143,6 +146,7 @@ def read(path: Path, name: str) -> WeatherYear:
         utc_offset_h=float(meta["TZ"]),
         elevation_m=float(meta["altitude"]),
         notes=tuple(notes),
+        radiation=sun,
     )
 
 
@@ -156,12 +160,13 @@ def _kind(content: bytes) -> str:
     return "CSV" if DRY_BULB in content[:2000].decode("utf-8", "replace") else "TMY3"
 
 
-# Columns of a plain CSV: dry bulb, and dew point or relative humidity; pressure if it is known.
+# Columns of a plain CSV: dry bulb, and dew point or relative humidity; pressure, radiation and wind if they are known.
 DRY_BULB, DEW_POINT, RELATIVE, PRESSURE = "dry_bulb_c", "dew_point_c", "rel_hum_frac", "pressure_pa"
+SUN, WIND = ("ghi_w_m2", "dni_w_m2", "dhi_w_m2"), "wind_m_s"
 
 
-def _parse(content: bytes, path: Path) -> tuple[pd.DataFrame, dict[str, float], str]:
-    """Hand the file to pvlib; returns temp_air, temp_dew [degC] and pressure [Pa], and the station."""
+def _parse(content: bytes, path: Path) -> tuple[pd.DataFrame, dict[str, float], str, Radiation | None]:
+    """Hand the file to pvlib; returns temp_air, temp_dew [degC] and pressure [Pa], the station, and its radiation."""
     kind = _kind(content)
     try:
         with tempfile.NamedTemporaryFile(suffix=".epw" if kind == "EPW" else ".csv") as plain:
@@ -169,7 +174,7 @@ def _parse(content: bytes, path: Path) -> tuple[pd.DataFrame, dict[str, float], 
             plain.flush()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                dry, dew, pressure, meta, station = READERS[kind](plain.name)
+                dry, dew, pressure, meta, station, sun = READERS[kind](plain.name)
         columns = {"temp_air": dry, "temp_dew": dew, "pressure": pressure}
         frame = pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in columns.items()})
     except (KeyError, ValueError, IndexError, TypeError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -179,10 +184,15 @@ def _parse(content: bytes, path: Path) -> tuple[pd.DataFrame, dict[str, float], 
             f"{DEW_POINT} or {RELATIVE}, and {PRESSURE} if known"
         )
         raise InputError(str(path), [Problem(0, "", message)]) from None
-    return frame, meta, station
+    return frame, meta, station, sun
 
 
-Parsed = tuple[Any, Any, Any, dict[str, float], str]
+Parsed = tuple[Any, Any, Any, dict[str, float], str, Radiation | None]
+
+
+def _sun(data: Any, meta: Any, *columns: str) -> Radiation | None:
+    """Radiation of what pvlib read: global, direct, diffuse, wind."""
+    return radiation(float(meta["latitude"]), float(meta["longitude"]), *(data[column] for column in columns))
 
 
 def _epw(name: str) -> Parsed:
@@ -191,7 +201,8 @@ def _epw(name: str) -> Parsed:
     data, meta = iotools.read_epw(name)
     pressure = data["atmospheric_pressure"].where(data["atmospheric_pressure"] < 999_999)
     station = f"{meta['city']}, {meta['data_type']}, WMO {meta['WMO_code']}"
-    return data["temp_air"], data["temp_dew"], pressure, meta, station
+    sun = _sun(data, meta, "ghi", "dni", "dhi", "wind_speed")
+    return data["temp_air"], data["temp_dew"], pressure, meta, station, sun
 
 
 def _tmy3(name: str) -> Parsed:
@@ -199,21 +210,24 @@ def _tmy3(name: str) -> Parsed:
 
     data, meta = iotools.read_tmy3(name, map_variables=True)
     station = f"{meta['Name']}, TMY3, WMO {meta['USAF']}"
-    return data["temp_air"], data["temp_dew"], data["pressure"] * 100.0, meta, station
+    sun = _sun(data, meta, "ghi", "dni", "dhi", "wind_speed")
+    return data["temp_air"], data["temp_dew"], data["pressure"] * 100.0, meta, station, sun
 
 
 def _tmy2(name: str) -> Parsed:
     from pvlib import iotools
 
     data, meta = iotools.read_tmy2(name)
-    # Tenths of a degree, and millibars.
+    # Tenths of a degree and of a metre a second, and millibars.
+    sun = _sun(data.assign(wind=data["Wspd"] / 10.0), meta, "GHI", "DNI", "DHI", "wind")
     station = f"{meta['City']} {meta['State']}, TMY2, WBAN {meta['WBAN']}"
-    return data["DryBulb"] / 10.0, data["DewPoint"] / 10.0, data["Pressure"] * 100.0, meta, station
+    return data["DryBulb"] / 10.0, data["DewPoint"] / 10.0, data["Pressure"] * 100.0, meta, station, sun
 
 
 def _csv(name: str) -> Parsed:
     text = Path(name).read_text(encoding="utf-8")
-    told = dict(re.findall(r"^#\s*(elevation_m|utc_offset_h)\s*[:=]\s*(-?[\d.]+)", text, re.MULTILINE))
+    known_of = "elevation_m|utc_offset_h|latitude_deg|longitude_deg"
+    told = dict(re.findall(rf"^#\s*({known_of})\s*[:=]\s*(-?[\d.]+)", text, re.MULTILINE))
     data = pd.read_csv(name, comment="#")
     dry = data[DRY_BULB].to_numpy(dtype=float)
     elevation = float(told.get("elevation_m", 0.0))
@@ -228,7 +242,11 @@ def _csv(name: str) -> Parsed:
         good = np.isfinite(dry) & np.isfinite(relative)
         dew = np.full(len(dry), np.nan)
         dew[good] = dew_point_c(humidity_ratio_from_rel_hum(dry[good], relative[good], known[good]), known[good])
-    return dry, dew, pressure, {"altitude": elevation, "TZ": float(told.get("utc_offset_h", 0.0))}, "CSV"
+    sun = None
+    if {*SUN, WIND} <= set(data) and {"latitude_deg", "longitude_deg"} <= set(told):
+        place = (float(told["latitude_deg"]), float(told["longitude_deg"]))
+        sun = radiation(*place, *(data[column] for column in (*SUN, WIND)))
+    return dry, dew, pressure, {"altitude": elevation, "TZ": float(told.get("utc_offset_h", 0.0))}, "CSV", sun
 
 
 READERS: dict[str, Callable[[str], Parsed]] = {"EPW": _epw, "TMY3": _tmy3, "TMY2": _tmy2, "CSV": _csv}

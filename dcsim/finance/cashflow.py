@@ -4,10 +4,13 @@ Convention, printed with every result: nominal dollars; flow k falls k months af
 discounted by ``(1 + r) ** (-k / 12)`` with the annual rate r; rates of return are annual effective.
 """
 
+import datetime
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyxirr
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
@@ -16,6 +19,7 @@ from dcsim.errors import RangeError
 Floats = NDArray[np.float64]
 
 MONTHS_PER_YEAR = 12
+DAYS_PER_YEAR = 365
 
 
 def annuity_usd(principal_usd: float, rate_frac: float, n_periods: int) -> float:
@@ -61,7 +65,12 @@ def npv_usd(flows_usd: ArrayLike, rate_frac: float, periods_per_year: int = MONT
 
 def discount_factors(n: int, rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR) -> Floats:
     """Present value of one dollar in each of *n* periods, shape (n,)."""
-    return (1.0 + rate_frac) ** (-np.arange(n) / periods_per_year)
+    return discount_factors_at(np.arange(n), rate_frac, periods_per_year)
+
+
+def discount_factors_at(periods: ArrayLike, rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR) -> Floats:
+    """Present value of one dollar so many periods after the valuation date, negative ones before it."""
+    return np.asarray((1.0 + rate_frac) ** (-np.asarray(periods) / periods_per_year))
 
 
 @dataclass(frozen=True)
@@ -87,11 +96,21 @@ def irr(flows_usd: ArrayLike, periods_per_year: int = MONTHS_PER_YEAR) -> Irr:
         12 for monthly flows, 1 for yearly.
     """
     flows = np.asarray(flows_usd, dtype=float)
+    return _rates(flows, np.arange(len(flows)) / periods_per_year)
+
+
+def xirr(flows_usd: ArrayLike, dates: Sequence[datetime.date]) -> Irr:
+    """The same for flows at dates, years being days over 365 from the first, as spreadsheets' XIRR counts."""
+    days = np.array([(date - dates[0]).days for date in dates])
+    return _rates(np.asarray(flows_usd, dtype=float), days / DAYS_PER_YEAR)
+
+
+def _rates(flows: Floats, years: Floats) -> Irr:
+    """Rates at which flows after so many years are worth nothing."""
     if not (flows > 0).any() or not (flows < 0).any():
         return Irr(None, (), "the flows never change sign")
     # A uniform grid in log(1 + r): fine enough that two roots closer than 0.3 % count as one.
     grid = np.expm1(np.linspace(np.log(0.01), np.log(101.0), 3001))
-    years = np.arange(len(flows)) / periods_per_year
     values = np.array([flows @ (1.0 + rate) ** -years for rate in grid])
     signs = np.sign(values)
     roots = tuple(
@@ -113,3 +132,32 @@ def payback_months(flows_usd: ArrayLike) -> int | None:
         return 0
     after = int(below[-1]) + 1
     return after if after < len(np.asarray(flows_usd)) else None
+
+
+def mirr_frac(
+    flows_usd: ArrayLike, finance_rate_frac: float, reinvest_rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR
+) -> float | None:
+    """Modified internal rate of return, annual effective: one number whatever the signs of the flows; None without.
+
+    Outlays are financed and incomes reinvested to the last period at annual rates. [1]
+    """
+    flows = np.asarray(flows_usd, dtype=float)
+    if not (flows > 0).any() or not (flows < 0).any():
+        return None
+    finance, reinvest = (
+        math.expm1(math.log1p(rate) / periods_per_year) for rate in (finance_rate_frac, reinvest_rate_frac)
+    )
+    found = pyxirr.mirr(flows, finance, reinvest)
+    return None if found is None else math.expm1(periods_per_year * math.log1p(found))
+
+
+def moic(flows_usd: ArrayLike) -> float | None:
+    """Multiple on invested capital: all that comes back over all that was paid in; None if nothing was paid in."""
+    flows = np.asarray(flows_usd, dtype=float)
+    paid = -flows[flows < 0].sum()
+    return float(flows[flows > 0].sum() / paid) if paid > 0 else None
+
+
+def peak_outlay_usd(flows_usd: ArrayLike) -> float:
+    """Deepest point of the cumulative flow, as a positive amount: the equity that must be there. [USD]"""
+    return float(max(0.0, -np.cumsum(np.asarray(flows_usd, dtype=float)).min(initial=0.0)))

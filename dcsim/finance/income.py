@@ -2,36 +2,78 @@
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.finance.books import Books
 from dcsim.finance.ledger import Entry, Index, month_number
-from dcsim.model.economics import Nothing, Rental
+from dcsim.model.economics import Internal, Nothing, Rental
 
 Floats = NDArray[np.float64]
+# Price of each month of the plan, and how it grows from its year on.
+Prices = list[tuple[float, Index | None]]
 
 
 def revenue(books: Books) -> Iterator[Entry]:
-    """Sell or charge the allocated GPU-hours."""
+    """Sell or charge the allocated GPU-hours: under contract, and at spot where that is stated."""
     terms = books.economics.revenue
-    if isinstance(terms, Nothing):
-        return
-    if isinstance(terms, Rental):
-        prices, source = rental_path(books, terms)
-        label = f"GPU rental: {terms.price_path}"
-        factors = terms.price_factors
-    else:
-        prices, source = [(terms.usd_per_gpu_h, None)] * len(books.months), "scenario"
-        label, factors = "internal transfer", {}
-    sold: dict[str, Floats] = {}
-    for pool, hours in books.quantities.allocated_gpu_h.items():
-        # Pools without a price of their own are sold together.
+    if isinstance(terms, Internal):
+        prices: Prices = [(terms.usd_per_gpu_h, None)] * len(books.months)
+        hours = {pool: held * terms.sold_frac for pool, held in books.quantities.allocated_gpu_h.items()}
+        yield from _sold(books, "internal transfer", {"": np.asarray(sum(hours.values()))}, {}, prices, "scenario")
+    elif isinstance(terms, Rental):
+        yield from _rented(books, terms)
+
+
+def _rented(books: Books, terms: Rental) -> Iterator[Entry]:
+    ramp = ramp_frac(books, terms)
+    spot = terms.spot.share_frac if terms.spot else 0.0
+    factors = terms.price_factors
+    prices, source = price_path(books, terms.price_path, terms.decline_frac_per_year, "revenue")
+    label = f"GPU rental: {terms.price_path}"
+    held = books.quantities.allocated_gpu_h
+    sold = {pool: hours * (1.0 - spot) * terms.sold_frac * ramp for pool, hours in held.items()}
+    yield from _sold(books, label, _by_price(sold, factors), factors, prices, source)
+    if terms.take_or_pay_frac:
+        of, least = books.standing, terms.take_or_pay_frac * (1.0 - spot) * ramp
+        idle = {
+            pool: np.maximum(least * (of.energised_gpu_h[pool] - of.serving_gpu_h[pool]) - hours, 0.0)
+            for pool, hours in sold.items()
+        }
+        yield from _sold(books, f"take or pay: {terms.price_path}", _by_price(idle, factors), factors, prices, source)
+    if terms.spot is not None:
+        prices, source = price_path(books, terms.spot.price_path, terms.spot.decline_frac_per_year, "revenue at spot")
+        sold = {pool: hours * spot * terms.spot.sold_frac * ramp for pool, hours in held.items()}
+        label = f"GPU rental at spot: {terms.spot.price_path}"
+        yield from _sold(books, label, _by_price(sold, factors), factors, prices, source)
+
+
+def ramp_frac(books: Books, terms: Rental) -> Floats:
+    """Share of full sales in each month of the plan, shape (n_months,)."""
+    if terms.ramp is None:
+        return np.ones(len(books.months))
+    first = min(month_number(phase.energised) for phase in books.scenario.facility.phases)
+    # The middle of each month, over the months of the ramp.
+    x = np.clip((np.array(books.months) - first + 0.5) / terms.ramp.months, 0.0, 1.0)
+    grown: Floats = terms.ramp.from_frac + (1.0 - terms.ramp.from_frac) * x * x * (3.0 - 2.0 * x)
+    return grown
+
+
+def _by_price(hours: dict[str, Floats], factors: Mapping[str, float]) -> dict[str, Floats]:
+    """Hours by pool, those of pools without a price of their own together, under an empty name."""
+    found: dict[str, Floats] = {}
+    for pool, of in hours.items():
         name = pool if pool in factors else ""
-        sold[name] = sold.get(name, 0.0) + hours * terms.sold_frac
-    for pool, quantities in sold.items():
+        found[name] = found.get(name, np.zeros(len(of))) + of
+    return found
+
+
+def _sold(
+    books: Books, label: str, hours: dict[str, Floats], factors: Mapping[str, float], prices: Prices, source: str
+) -> Iterator[Entry]:
+    for pool, quantities in hours.items():
         factor = factors.get(pool, 1.0)
         item = f"{label}, pool {pool}, times {factor:g}" if pool else label
         for month, quantity, (price, index) in zip(books.months, quantities, prices, strict=True):
@@ -50,19 +92,22 @@ def tokens(books: Books) -> Iterator[Entry]:
             yield Entry(month, "revenue", label, "site", float(quantity), "M tokens", of.usd_per_million, "scenario")
 
 
-def rental_path(books: Books, terms: Rental) -> tuple[list[tuple[float, Index | None]], str]:
-    """Price of each month: interpolated between the catalog's dated prices, then falling at a constant rate."""
-    part = books.used.catalog.part("prices", terms.price_path)
+def price_path(books: Books, path: str, decline_frac: float | None, why: str) -> tuple[Prices, str]:
+    """Price of each month and its source: interpolated between the catalog's dated prices, then falling at a rate.
+
+    A *decline_frac* of None takes the catalog's.
+    """
+    part = books.used.catalog.part("prices", path)
     dated = sorted(name for name in part if re.fullmatch(r"\d{4}-\d{2}", name))
     known = [month_number(datetime.date(int(name[:4]), int(name[5:]), 1)) for name in dated]
-    values = [books.used.use("revenue", "prices", terms.price_path, name) for name in dated]
+    values = [books.used.use(why, "prices", path, name) for name in dated]
     decline = "decline_frac_per_year"
-    if terms.decline_frac_per_year is None:
-        fall = books.used.use("revenue", "prices", terms.price_path, decline)
+    if decline_frac is None:
+        fall = books.used.use(why, "prices", path, decline)
     else:
-        fall = books.used.state("revenue", "prices", terms.price_path, decline, terms.decline_frac_per_year, "1/year")
-    after = Index(terms.price_path, -fall, known[-1] / 12)
-    prices: list[tuple[float, Index | None]] = [
+        fall = books.used.state(why, "prices", path, decline, decline_frac, "1/year")
+    after = Index(path, -fall, known[-1] / 12)
+    prices: Prices = [
         (float(np.interp(month, known, values)), None) if month <= known[-1] else (values[-1], after)
         for month in books.months
     ]

@@ -1,18 +1,30 @@
-"""Cost lines of operation: upkeep, people, insurance."""
+"""Cost lines of operation: upkeep, people, insurance, licences, property tax, rent, the price of carbon."""
 
 from collections.abc import Iterator
 
-from dcsim.finance.books import Books
-from dcsim.finance.ledger import Entry, month_number
+import numpy as np
+from numpy.typing import NDArray
+
+from dcsim.finance.books import CARBON, Books, Standing
+from dcsim.finance.capital import bought, value_frac
+from dcsim.finance.income import price_path
+from dcsim.finance.ledger import Entry, Index, month_number
+from dcsim.model.financing import Cloud, Colocation, Own
+
+Floats = NDArray[np.float64]
+
+# Hours a year in which a post of each shift is filled.
+HOURS_PER_POST = {"24x7": 8760.0, "day": 52.0 * 5.0 * 8.0}
 
 
 def maintenance(books: Books) -> Iterator[Entry]:
-    """Upkeep of every asset in service: a yearly share of its price."""
+    """Upkeep of every asset, a yearly share of its price: hardware from delivery, plant from going into service."""
     for asset in books.assets:
         if asset.upkeep.frac == 0:
             continue
         index = books.index("opex", asset.price_year)
-        for month in range(max(month_number(asset.energised), books.months.start), books.months.stop):
+        since = asset.schedule.delivery if asset.hardware else asset.energised
+        for month in range(month_number(since), books.months.stop):
             yield Entry(
                 month,
                 "opex",
@@ -31,25 +43,137 @@ def _from_first_energised(books: Books) -> range:
 
 
 def staff(books: Books) -> Iterator[Entry]:
-    """Pay the site's people from the first energisation."""
-    key = books.economics.operations
-    people = books.used.use("staff", "operations", key, "staff_fte")
-    price = books.used.use("staff", "operations", key, "usd_per_fte_year")
-    row = books.used.catalog.row("operations", key, "usd_per_fte_year")
+    """Pay the site's people from the first energisation: by post and shift where posts are stated, else by head."""
+    if isinstance(books.economics.tenure, Cloud):
+        return
+    key, used = books.economics.operations, books.used
+    price = used.use("staff", "operations", key, "usd_per_fte_year")
+    row = used.catalog.row("operations", key, "usd_per_fte_year")
     index = books.index("opex", row.price_year)
+    if books.economics.staff:
+        hours = used.use("staff", "operations", key, "hours_per_fte_year")
+        heads = [
+            (
+                f"staff: {post.role}, {post.posts:g} posts {post.shift}",
+                post.posts * HOURS_PER_POST[post.shift] / hours,
+                post.usd_per_fte_year or price,
+                row.source if post.usd_per_fte_year is None else "scenario",
+            )
+            for post in books.economics.staff
+        ]
+    else:
+        owns = isinstance(books.economics.tenure, Own)
+        people = used.use("staff", "operations", key, "staff_fte" if owns else "colocation_staff_fte")
+        heads = [("staff", people, price, row.source)]
     for month in _from_first_energised(books):
-        yield Entry(month, "opex", "staff", "site", people, "FTE month", price / 12, row.source, index)
+        for item, people, usd_per_year, source in heads:
+            yield Entry(month, "opex", item, "site", people, "FTE month", usd_per_year / 12, source, index)
 
 
 def insurance(books: Books) -> Iterator[Entry]:
-    """Insure what is in service at its price, land excepted."""
+    """Insure at its price, land excepted: hardware from delivery, buildings from going into service."""
     key = books.economics.operations
     frac = books.used.use("insurance", "operations", key, "insurance_frac")
     row = books.used.catalog.row("operations", key, "insurance_frac")
-    for month in books.months:
-        insured = sum(
-            asset.cost_usd
-            for asset in books.assets
-            if asset.asset_class != "land" and month_number(asset.energised) <= month
-        )
+    since = [
+        (month_number(asset.schedule.delivery if asset.hardware else asset.energised), asset.cost_usd)
+        for asset in books.assets
+        if asset.asset_class != "land"
+    ]
+    if not since:
+        return
+    for month in range(min(first for first, _ in since), books.months.stop):
+        insured = sum(cost for first, cost in since if first <= month)
         yield Entry(month, "opex", "insurance", "site", insured, "USD insured", frac / 12, row.source)
+
+
+def software(books: Books) -> Iterator[Entry]:
+    """Licences a GPU and year, on the GPUs energised."""
+    stands = books.standing
+    for key in books.economics.software:
+        price = books.used.use("software", "operations", key, "usd_per_gpu_year")
+        row = books.used.catalog.row("operations", key, "usd_per_gpu_year")
+        index = books.index("opex", row.price_year)
+        gpus = np.asarray(np.sum(list(stands.energised_gpu_h.values()), axis=0) / stands.hours)
+        for month, quantity in zip(books.months, gpus, strict=True):
+            yield Entry(
+                month, "opex", f"software: {key}", "site", float(quantity), "GPU month", price / 12, row.source, index
+            )
+
+
+def property_tax(books: Books) -> Iterator[Entry]:
+    """Tax hardware on its market value and real property on its value in use, month by month from delivery on."""
+    key = books.economics.property_tax
+    if key is None:
+        return
+    months = np.arange(books.months.start, books.months.stop)
+    values = {"personal": np.zeros(len(months)), "real": np.zeros(len(months))}
+    for purchase in bought(books):
+        asset = purchase.asset
+        stands = (months >= purchase.aged_from) & (months < purchase.retired)
+        age_years = np.maximum(months - purchase.aged_from, 0) / 12
+        value = asset.cost_usd * value_frac(asset, books, age_years)
+        values["personal" if asset.hardware else "real"] += np.where(stands, value, 0.0)
+    for kind, parameter in (("personal", "personal_frac"), ("real", "real_frac")):
+        frac = books.used.use("property tax", "taxes", key, parameter)
+        source = books.used.catalog.row("taxes", key, parameter).source
+        item = f"property tax: {kind} property"
+        for month, assessed in zip(books.months, values[kind].tolist(), strict=True):
+            yield Entry(month, "opex", item, "site", assessed, "USD value", frac / 12, source)
+
+
+def rent(books: Books) -> Iterator[Entry]:
+    """Rent of a tenant: kilowatts of a colocation, or GPU-hours of a cloud."""
+    tenure = books.economics.tenure
+    if isinstance(tenure, Colocation):
+        yield from _colocation(books, tenure, books.standing)
+    elif isinstance(tenure, Cloud):
+        yield from _cloud(books, tenure, books.standing)
+
+
+def _colocation(books: Books, tenure: Colocation, stands: Standing) -> Iterator[Entry]:
+    used, key = books.used, tenure.rent
+    row = used.catalog.row("prices", key, "usd_per_kw_month")
+    price, source, rise = tenure.usd_per_kw_month, "scenario", tenure.escalation_frac_per_year
+    if price is None:
+        price, source = used.use("rent", "prices", key, "usd_per_kw_month"), row.source
+    if rise is None:
+        rise = used.use("rent", "prices", key, "escalation_frac_per_year")
+    index = None if row.price_year is None else Index("rent", rise, row.price_year + 0.5)
+    for month, kilowatts in zip(books.months, stands.critical_kw, strict=True):
+        yield Entry(
+            month, "opex", f"colocation rent: {key}", "site", float(kilowatts), "kW month", price, source, index
+        )
+
+
+def _cloud(books: Books, tenure: Cloud, stands: Standing) -> Iterator[Entry]:
+    prices, source = price_path(books, tenure.price_path, tenure.decline_frac_per_year, "cloud rent")
+    for pool, energised in stands.energised_gpu_h.items():
+        held = books.quantities.allocated_gpu_h[pool] + stands.serving_gpu_h[pool]
+        hours = energised if tenure.commitment == "reserved" else held
+        factor = tenure.price_factors.get(pool, 1.0)
+        item = f"cloud rent: {tenure.price_path}, pool {pool}, {tenure.commitment.replace('_', ' ')}"
+        for month, quantity, (price, index) in zip(books.months, hours, prices, strict=True):
+            yield Entry(month, "opex", item, "site", float(quantity), "GPU h", price * factor, source, index)
+
+
+def carbon_price(books: Books) -> Iterator[Entry]:
+    """Pay for operational carbon by the account that is stated, and for the fuel of generators."""
+    priced = books.economics.carbon_price
+    if priced is None:
+        return
+    stands = books.standing
+    index = books.index(CARBON, priced.price_year)
+    tonnes = stands.carbon_t[priced.on] + stands.carbon_t["fuel"]
+    for month, quantity in zip(books.months, tonnes, strict=True):
+        yield Entry(
+            month,
+            "opex",
+            f"carbon price: {priced.on}",
+            "site",
+            float(quantity),
+            "t",
+            priced.usd_per_t,
+            "scenario",
+            index,
+        )

@@ -1,32 +1,58 @@
-"""Electricity tariffs: energy by period, demand by month, fixed charges; each a named line of the bill.
+"""Electricity tariffs: what a utility charges for, and in which hours.
 
-A tariff is rows of the catalog. Its charges are parameters named ``energy:<line>:<period>`` [USD/kWh],
-``demand:<line>:<period>`` [USD/kW-month] and ``fixed:<line>`` [USD/month]; periods are ``all``, ``on_peak`` and
-``off_peak``. On-peak hours are Monday to Friday between ``on_peak:summer_from_h`` and ``..._to_h`` in the months from
-``on_peak:summer_first_month`` to ``..._last_month``, and between the ``winter`` hours in the others. Public holidays
+A tariff is rows of the catalog, see :mod:`dcsim.finance.tariff_rows`. Its charges are the parameters
+
+====================================  =============  ==================================================================
+``energy:<line>:<period>``            USD/kWh        energy of the month within the period
+``energy:<line>/<tier>:<period>``     USD/kWh        the part of it in a tier, from 1
+``demand:<line>:<period>``            USD/kW-month   highest demand of the month within the period
+``coincident:<line>:<period>``        USD/kW-month   the same, in a period that stands for the hours of system peaks
+``coincident_carried:<line>:...``     USD/kW-month   mean of these demands over last year's months, all this year
+``take:<line>:usd_per_kwh``           USD/kWh        energy of the month below the minimum take
+``fixed:<line>``                      USD/month      every month
+====================================  =============  ==================================================================
+
+and what shapes them
+
+====================================  =============  ==================================================================
+``tier:<line>/<tier>:kwh``, ``:h``    kWh, h         end of a tier: so many kWh plus so many hours of billed demand,
+                                                     from the first kWh of the month; the last tier has none
+``ratchet:<line>:frac``, ``:months``  1, month       billed demand is at least so much of the highest of months before,
+                                                     of those from ``:first_month`` to ``:last_month`` if stated
+``minimum:<line>:frac``               1              billed demand is at least so much of the contracted demand
+``take:<line>:frac``                  1              minimum take over contracted demand times hours of the month
+``period:<name>:from_h``, ``:to_h``   h              hours of a period; ``:first_month``, ``:last_month``, and ``:days``
+                                                     (0 all, 1 Monday to Friday, 2 weekends) if stated
+``on_peak:summer_from_h``, ...        h, month       on-peak hours by season, Monday to Friday
+====================================  =============  ==================================================================
+
+Several windows of a period and several ratchets of a line are told apart as ``period:<name>/<one>:from_h``,
+``ratchet:<line>/<one>:frac``. A period of a charge is ``all``, ``on_peak``, ``off_peak`` (all hours that are not
+on-peak), a named one, or ``rest``: the hours in no other period of the charges of that kind and line. Public holidays
 are not told apart.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dcsim.catalog.load import Assumptions
-from dcsim.errors import InputError, Problem
-from dcsim.steps import sum_by
-from dcsim.units import J_PER_KWH
+from dcsim.finance.periods import Window, holds, in_season
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-PERIODS = ("all", "on_peak", "off_peak")
+ENERGY, DEMAND, COINCIDENT, CARRIED = "energy", "demand", "coincident demand", "coincident demand of last year"
+FIXED, TAKE = "fixed", "minimum take"
+# What is billed above the measured demand.
+RATCHET, MINIMUM = "demand ratchet", "minimum demand"
 
 
 @dataclass(frozen=True)
 class Charge:
-    """One line of the bill. ``kind`` is energy, demand or fixed."""
+    """One line of the bill, of one of the kinds above; ``tier`` is 0 where the line has none."""
 
     kind: str
     line: str
@@ -34,121 +60,76 @@ class Charge:
     price_usd: float
     source: str
     price_year: int | None
+    tier: int = 0
+
+
+@dataclass(frozen=True)
+class Tier:
+    """End of a block of energy: kWh plus hours of billed demand, from the first kWh of the month."""
+
+    kwh: float
+    hours: float
+
+
+@dataclass(frozen=True)
+class Ratchet:
+    """Share of the highest demand of so many months before, of those from the first month of the year to the last."""
+
+    frac: float
+    months: int
+    first_month: int = 1
+    last_month: int = 12
 
 
 @dataclass(frozen=True)
 class Tariff:
-    """Charges and the definition of the on-peak hours."""
+    """Charges, the hours of its periods, and by line what shapes them."""
 
     key: str
     charges: tuple[Charge, ...]
     summer_months: tuple[int, int]
     summer_hours: tuple[float, float]
     winter_hours: tuple[float, float]
-
-    @classmethod
-    def from_catalog(cls, used: Assumptions, key: str) -> "Tariff":
-        """Read a tariff and note every row of it as used.
-
-        Raises
-        ------
-        UnknownNameError
-            If the catalog has no such tariff.
-        InputError
-            If a charge names an unknown period.
-        """
-        charges = []
-        for name, row in used.catalog.part("tariffs", key).items():
-            kind, _, rest = name.partition(":")
-            if kind not in ("energy", "demand", "fixed"):
-                continue
-            line, _, period = rest.partition(":")
-            if (period or "all") not in PERIODS:
-                fault = f"'{period}' is not one of {', '.join(PERIODS)}"
-                raise InputError("tariffs.csv", [Problem(0, f"{key}.{name}", fault)])
-            value = used.use("electricity bill", "tariffs", key, name)
-            charges.append(Charge(kind, line, period or "all", value, row.source, row.price_year))
-        hour = {
-            name: used.maybe("on-peak hours", "tariffs", key, f"on_peak:{name}", default)
-            for name, default in (
-                ("summer_first_month", 6.0),
-                ("summer_last_month", 9.0),
-                ("summer_from_h", 0.0),
-                ("summer_to_h", 0.0),
-                ("winter_from_h", 0.0),
-                ("winter_to_h", 0.0),
-            )
-        }
-        return cls(
-            key,
-            tuple(charges),
-            (int(hour["summer_first_month"]), int(hour["summer_last_month"])),
-            (hour["summer_from_h"], hour["summer_to_h"]),
-            (hour["winter_from_h"], hour["winter_to_h"]),
-        )
+    periods: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    tiers: Mapping[str, tuple[Tier, ...]] = field(default_factory=dict)
+    ratchets: Mapping[str, tuple[Ratchet, ...]] = field(default_factory=dict)
+    minimum_frac: Mapping[str, float] = field(default_factory=dict)
+    take_frac: Mapping[str, float] = field(default_factory=dict)
 
     def on_peak(self, when: pd.DatetimeIndex) -> Bools:
         """Tell which moments are on-peak, shape (n,)."""
         hour = when.hour.to_numpy() + when.minute.to_numpy() / 60.0
-        month = when.month.to_numpy()
-        summer = (month >= self.summer_months[0]) & (month <= self.summer_months[1])
+        summer = in_season(when.month.to_numpy().astype(np.int64), *self.summer_months)
         start = np.where(summer, self.summer_hours[0], self.winter_hours[0])
         end = np.where(summer, self.summer_hours[1], self.winter_hours[1])
         return np.asarray((when.day_of_week.to_numpy() < 5) & (hour >= start) & (hour < end))
 
+    def inside(self, charge: Charge, when: pd.DatetimeIndex) -> Bools:
+        """Tell which moments are in the period of a charge, shape (n,)."""
+        if charge.period == "rest":
+            others = {of.period for of in self.charges if (of.kind, of.line) == (charge.kind, charge.line)} - {"rest"}
+            elsewhere = np.zeros(len(when), dtype=bool)
+            for period in others:
+                elsewhere |= self._hours(period, when)
+            return ~elsewhere
+        return self._hours(charge.period, when)
+
+    def _hours(self, period: str, when: pd.DatetimeIndex) -> Bools:
+        if period == "all":
+            return np.ones(len(when), dtype=bool)
+        if period in ("on_peak", "off_peak"):
+            on_peak = self.on_peak(when)
+            return on_peak if period == "on_peak" else ~on_peak
+        return holds(self.periods[period], when)
+
 
 def energy_usd_per_kwh(tariff: Tariff, when: pd.DatetimeIndex) -> Floats:
-    """Price of a kilowatt-hour more at each moment, shape (n,), charges on demand left out. [USD/kWh]"""
-    on_peak = tariff.on_peak(when)
-    inside = {"all": np.ones(len(when), dtype=bool), "on_peak": on_peak, "off_peak": ~on_peak}
-    of_energy = [charge for charge in tariff.charges if charge.kind == "energy"]
-    return np.asarray(sum((np.where(inside[of.period], of.price_usd, 0.0) for of in of_energy), np.zeros(len(when))))
+    """Price of a kilowatt-hour more at each moment, shape (n,), charges on demand left out. [USD/kWh]
 
-
-@dataclass(frozen=True)
-class BillLine:
-    """One charge over all months: quantity and amount, shape (n_months,), before inflation."""
-
-    charge: Charge
-    quantity: Floats
-    unit: str
-
-
-def bill(
-    tariff: Tariff, when: pd.DatetimeIndex, power_w: Floats, duration_s: Floats, month_index: NDArray[np.int64]
-) -> list[BillLine]:
-    """Quantities that each charge is billed on, month by month.
-
-    Parameters
-    ----------
-    tariff : Tariff
-    when : DatetimeIndex, shape (n,)
-        Start of each interval in local standard time.
-    power_w, duration_s : ndarray, shape (n,)
-        Mean power at the meter and length of the interval. [W], [s]
-    month_index : ndarray of int, shape (n,)
-        Month of each interval, from 0, non-decreasing.
-
-    Returns
-    -------
-    list of BillLine
-        Energy in kWh; demand in kW, the highest interval mean of the month within the charge's period; fixed in months.
+    Of a line with tiers the last one counts: what a load pays that fills those before.
     """
-    n_months = int(month_index[-1]) + 1
-    on_peak = tariff.on_peak(when)
-    energy_kwh = power_w * duration_s / J_PER_KWH
-    inside = {"all": np.ones(len(power_w), dtype=bool), "on_peak": on_peak, "off_peak": ~on_peak}
-    first = np.searchsorted(month_index, np.arange(n_months))
-    lines = []
-    for charge in tariff.charges:
-        if charge.kind == "fixed":
-            lines.append(BillLine(charge, np.ones(n_months), "month"))
-            continue
-        mask = inside[charge.period]
-        if charge.kind == "energy":
-            quantity = sum_by(month_index, np.where(mask, energy_kwh, 0.0), n_months)
-            lines.append(BillLine(charge, quantity, "kWh"))
-        else:
-            peak_w = np.maximum.reduceat(np.where(mask, power_w, 0.0), first)
-            lines.append(BillLine(charge, peak_w / 1e3, "kW"))
-    return lines
+    of_energy = [charge for charge in tariff.charges if charge.kind == ENERGY]
+    last = {line: len(tiers) + 1 for line, tiers in tariff.tiers.items()}
+    marginal = [charge for charge in of_energy if charge.tier == last.get(charge.line, 0)]
+    priced = (np.where(tariff.inside(of, when), of.price_usd, 0.0) for of in marginal)
+    return np.asarray(sum(priced, np.zeros(len(when))))

@@ -7,11 +7,13 @@ from dcsim.finance.ledger import Entry
 
 
 def electricity(books: Books) -> Iterator[Entry]:
-    """Bill each charge of the tariff: energy, demand and fixed."""
+    """Bill each charge of the tariff; what a ratchet or a minimum adds to measured demand is a line of its own."""
     for line in books.quantities.bill:
         charge = line.charge
         index = books.index("energy", charge.price_year)
-        label = f"electricity {charge.kind}: {charge.line}" + ("" if charge.period == "all" else f", {charge.period}")
+        label = f"electricity {charge.kind}: {charge.line}"
+        label += "" if charge.period == "all" else f", {charge.period}"
+        label += f", tier {charge.tier}" if charge.tier else ""
         for month, quantity in zip(books.months, line.quantity, strict=True):
             yield Entry(
                 month, "opex", label, "site", float(quantity), line.unit, charge.price_usd, charge.source, index

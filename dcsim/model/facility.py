@@ -3,11 +3,13 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
 from pydantic import Field, model_validator
 
 from dcsim.model.base import Count, Fraction, Name, Positive, Stated, Text
+from dcsim.model.power import BatteryStorage, ContractedDemand, Ppa, Solar
 from dcsim.physics.cooling import COOLING
 from dcsim.physics.electrical import PowerChain
 from dcsim.physics.fabric import FABRICS
@@ -62,10 +64,21 @@ class Site(Stated):
         "year misses the extremes of a longer record; the catalog's if absent [K]",
     )
     tariff: Name = Field(description="key in the catalog's tariffs")
+    contract: tuple[ContractedDemand, ...] = Field(
+        default=(),
+        description="contracted demand, in steps where it is ramped; it matters for tariffs with a minimum alone; "
+        "utility_mw if empty",
+    )
     carbon: Name = Field(description="key in the catalog's carbon tables")
     clean_power: tuple[CleanPower, ...] = Field(
         default=(), description="carbon-free power under contract; it moves market-based and hourly-matched carbon only"
     )
+    ppas: tuple[Ppa, ...] = Field(
+        default=(),
+        description="power purchase agreements, physical and virtual; physical ones are used in the order stated",
+    )
+    solar: Solar | None = Field(default=None, description="photovoltaics behind the meter; none if absent")
+    battery: BatteryStorage | None = Field(default=None, description="battery behind the meter; none if absent")
     residual_mix_kg_per_kwh: Annotated[float, Field(strict=True, ge=0, le=2)] | None = Field(
         default=None,
         description="carbon intensity of energy that no contract covers; the grid's own, hour by hour, if absent: too "
@@ -77,6 +90,23 @@ class Site(Stated):
         default_factory=dict,
         description="inputs that stand in for the site's own, each with the reason; every output says so",
     )
+
+    @model_validator(mode="after")
+    def _ppas_are_told_apart(self) -> Self:
+        names = [ppa.name for ppa in self.ppas]
+        if len(set(names)) < len(names):
+            raise ValueError(f"ppas: two share a name: {', '.join(names)}; name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _contract_is_in_order(self) -> Self:
+        starts = [step.start for step in self.contract]
+        if None in starts[1:]:
+            raise ValueError("contract: every step but the first needs a start")
+        dates = [start for start in starts if start is not None]
+        if any(later <= earlier for earlier, later in pairwise(dates)):
+            raise ValueError("contract: steps must be listed in the order of their starts, each once")
+        return self
 
 
 class Racks(Stated):
@@ -153,6 +183,17 @@ class Schedule(Stated):
 
     order: datetime.date
     delivery: datetime.date
+    draws: tuple[Fraction, ...] = Field(
+        default=(),
+        description="shares of the price paid in equal steps from order to delivery, which sum to 1; if empty, evenly "
+        "by month for construction and economics.hardware_deposit_frac on order for hardware",
+    )
+
+    @model_validator(mode="after")
+    def _draws_are_whole(self) -> Self:
+        if self.draws and abs(sum(self.draws) - 1.0) > 1e-9:
+            raise ValueError(f"draws sum to {sum(self.draws):g}, not 1")
+        return self
 
     @model_validator(mode="after")
     def _delivery_follows_order(self) -> Self:

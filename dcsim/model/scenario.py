@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from dcsim.model.base import Name, Stated
 from dcsim.model.economics import Economics, Overrides, Rental
 from dcsim.model.facility import Facility, Site
+from dcsim.model.financing import Delays
 from dcsim.model.workload import Workload
 from dcsim.registry import unknown
 
@@ -53,6 +54,7 @@ class Scenario(Stated):
     facility: Facility
     workload: Workload
     economics: Economics
+    delays: Delays = Field(default=Delays(), description="what moves the dates of phases")
     overrides: Overrides = Field(
         default_factory=dict, description="catalog values that this plan replaces, as table.key.parameter"
     )

@@ -39,11 +39,14 @@ def summary(result: runs.Run) -> list[str]:
                 f"another phase of {more['gpus']:,} GPUs, energised {more['energised']}, would carry it {again}"
             )
     lines.append("")
+    undefined: dict[str, list[str]] = {}
     for name, kpi in result.kpis.items():
-        value = "-" if kpi["value"] is None else number(kpi["value"])
-        reason = f"  ({kpi['reason']})" if kpi["value"] is None else ""
+        if kpi["value"] is None:
+            undefined.setdefault(kpi["reason"], []).append(name)
+            continue
         between = f"  {number(kpi['p10'])} to {number(kpi['p90'])} (P10 to P90)" if "p10" in kpi else ""
-        lines.append(f"{name:24}{value:>16}  {kpi['unit']}{between}{reason}")
+        lines.append(f"{name:30}{number(kpi['value']):>16}  {kpi['unit']}{between}")
+    lines += ["", *(f"undefined: {', '.join(names)}: {reason}" for reason, names in undefined.items())]
     lines.extend(["", *(f"note: {note}" for note in result.findings["notes"]), ""])
     return lines
 

@@ -44,8 +44,8 @@ def validate(
 ) -> None:
     """Compare predictions with the published figures of SUITE.
 
-    Suites: collectives, electrical, gemm, inference, memory, node-power, psychrometrics, pue, reliability, replay,
-    schedule, serving, training, water. All of them: --all.
+    Suites: collectives, cost, electrical, gemm, inference, memory, node-power, psychrometrics, pue, reliability,
+    replay, schedule, serving, training, water. All of them: --all.
 
     Error is 100 (predicted / published - 1) in percent. No parameter is fitted here; rows on which one was fitted
     before are marked in sample.
@@ -102,10 +102,14 @@ def _line(row: dict[str, Any]) -> str:
         where = "inside" if row["inside"] else "outside"
         sample = f"{where} {row['band'][0]:.4g} to {row['band'][1]:.4g}"
     if row["published"] is None:
-        return f"{row['case_id']:44}{row['predicted']:>12.6g}{'-':>12} {row['unit']:6}{'':>9}    {sample}"
+        said = "; ".join(filter(None, (sample, row.get("reason", ""))))
+        return f"{row['case_id']:44}{row['predicted']:>12.6g}{'-':>12} {row['unit']:6}{'':>9}    {said}"
     error = "" if row["error_pct"] is None else f"{row['error_pct']:+.3f} %"
     numbers = f"{row['predicted']:>12.6g}{row['published']:>12.6g} {row['unit']:6}"
-    return f"{row['case_id']:44}{numbers}{error:>11}  {sample}"
+    notes = [sample, row.get("reason", ""), row.get("convention", "")]
+    if "corrected" in row:
+        notes.append(f"corrected {row['corrected']:.6g}")
+    return f"{row['case_id']:44}{numbers}{error:>11}  {'; '.join(filter(None, notes))}"
 
 
 def _errors(name: str, part: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -25,11 +26,46 @@ class Interval:
     p90: float
 
 
-Prediction = float | Interval
+@dataclass(frozen=True)
+class Figure:
+    """A prediction with the convention by which it was made, and the figure without a known fault of the published."""
+
+    value: float
+    convention: str
+    corrected: float | None = None
 
 
 class NotPredicted(Exception):
-    """A case that a suite cannot predict; the text is the reason."""
+    """A case, or as a prediction one figure of it, that a suite cannot predict; the text is the reason."""
+
+
+Prediction = float | Interval | Figure | NotPredicted
+
+
+def number(case: Case, column: str) -> float:
+    """Number in a column of a case; ``~`` before it, for about, is left out.
+
+    Raises
+    ------
+    NotPredicted
+        If the column is missing or empty, or holds no finite number.
+    """
+    text = case.get(column, "")
+    if not text:
+        raise NotPredicted(f"{column} is not given")
+    value = finite(text)
+    if value is None:
+        raise NotPredicted(f"{column} is no number: '{text}'")
+    return value
+
+
+def finite(text: str) -> float | None:
+    """Number that a text says, or says about with ``~``; None where it says none or no finite one."""
+    try:
+        value = float(text.strip().removeprefix("~"))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -42,6 +78,10 @@ class Kind:
     answer's unit where a relative error in the file's unit would mean nothing. ``bands`` names the columns of a
     published band of an answer; with ``band_only`` there is no figure in it, so a row has no error, only whether the
     prediction lies inside.
+
+    ``optional`` columns are seen by a prediction where they are there. ``label`` columns together name a case where
+    one name stands for several. ``counts`` tells which answers of a case to compare, where not all that it holds.
+    ``remark`` says what an error comes of, from a case with its answers, a column and the prediction for it.
     """
 
     inputs: tuple[str, ...]
@@ -52,6 +92,10 @@ class Kind:
     scale: Callable[[float], float] = float
     bands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     band_only: bool = False
+    optional: tuple[str, ...] = ()
+    label: tuple[str, ...] = ("case_id",)
+    counts: Callable[[Case, str], bool] = lambda case, column: True
+    remark: Callable[[Case, str, float], str] = lambda case, column, predicted: ""
 
 
 @dataclass(frozen=True)
@@ -138,8 +182,8 @@ def run(name: str, suite: Suite, paths: Sequence[Path], *, checks: bool = True) 
     for path in paths:
         cases = read(path)
         kind = recognise(name, suite, path, cases)
-        named += [(kind, case.get("case_id") or f"{path.stem}:{number}", case) for number, case in enumerate(cases, 1)]
-    rows = [row for kind, case_id, case in named for row in _rows(kind, kind.predict, case, case_id)]
+        named += [(kind, _name(kind, case) or f"{path.stem}:{row}", case) for row, case in enumerate(cases, 1)]
+    rows = [row for kind, case_id, case in named for row in compared(kind, case, case_id)]
     parts = []
     for part in suite.parts():
         kept = [(kind, case_id, case) for kind, case_id, case in named if part.holds(_given(kind, case))]
@@ -147,7 +191,7 @@ def run(name: str, suite: Suite, paths: Sequence[Path], *, checks: bool = True) 
             of_part = [
                 row
                 for kind, case_id, case in kept
-                for row in _rows(kind, part.predict or kind.predict, case, case_id)
+                for row in compared(kind, case, case_id, part.predict)
                 if part.answer in ("", row["column"])
             ]
             labels = {
@@ -167,7 +211,13 @@ def run(name: str, suite: Suite, paths: Sequence[Path], *, checks: bool = True) 
 
 def _given(kind: Kind, case: Case) -> Case:
     """What a prediction may see of a case: the columns that describe it."""
-    return {column: value for column, value in case.items() if column in kind.inputs}
+    return {column: value for column, value in case.items() if column in kind.inputs or column in kind.optional}
+
+
+def _name(kind: Kind, case: Case) -> str:
+    """A case's own name; empty where the first of the columns that name it is."""
+    named = [case.get(column, "") for column in kind.label]
+    return ":".join(filter(None, named)) if named[0] else ""
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -203,26 +253,31 @@ def recognise(name: str, suite: Suite, path: Path, cases: Sequence[Case]) -> Kin
     raise InputError(str(path), [Problem(1, "", f"the columns are of no kind that '{name}' knows: {known}")])
 
 
-def _rows(
-    kind: Kind, predict: Callable[[Case], Mapping[str, Prediction]], case: Case, case_id: str
+def compared(
+    kind: Kind, case: Case, case_id: str, predict: Callable[[Case], Mapping[str, Prediction]] | None = None
 ) -> list[dict[str, Any]]:
-    """One row a published value of a case."""
+    """One row a published value of a case; with *predict* its figures are that model's."""
     given = _given(kind, case)
-    asked = [column for column in kind.answers if case.get(column)]
+    asked = [column for column in kind.answers if case.get(column) and kind.counts(case, column)]
+    predicted: Mapping[str, Prediction]
     try:
-        predicted: Mapping[str, Prediction] = predict(given)
+        predicted = (predict or kind.predict)(given)
         reason = "no prediction is made of this figure"
     except (NotPredicted, DcsimError) as error:
         predicted, reason = {}, str(error)
     except ValueError as error:
         predicted, reason = {}, f"cannot be read: {error}"
+    except ArithmeticError as error:
+        predicted, reason = {}, f"cannot be computed: {error}"
     rows = []
     for column in asked:
-        published = None if kind.band_only else kind.scale(float(case[column]))
-        raw = predicted.get(column)
-        given_interval = raw if isinstance(raw, Interval) else None
-        middle = raw.value if isinstance(raw, Interval) else raw
+        raw = predicted.get(column, NotPredicted(reason))
+        middle = (
+            None if isinstance(raw, NotPredicted) else float(raw.value if isinstance(raw, Interval | Figure) else raw)
+        )
         value = None if middle is None else kind.scale(middle)
+        stated = None if kind.band_only else finite(case[column])
+        published = None if stated is None else kind.scale(stated)
         row: dict[str, Any] = {
             "case_id": case_id if len(asked) == 1 else f"{case_id}/{column}",
             "column": column,
@@ -231,18 +286,36 @@ def _rows(
             "unit": case.get("unit") or kind.answers[column],
             "error_pct": None if value is None or not published else 100.0 * (value / published - 1.0),
             "in_sample": kind.in_sample(given),
-            "p10": None if given_interval is None else kind.scale(given_interval.p10),
-            "p90": None if given_interval is None else kind.scale(given_interval.p90),
+            "p10": kind.scale(raw.p10) if isinstance(raw, Interval) else None,
+            "p90": kind.scale(raw.p90) if isinstance(raw, Interval) else None,
             "source": case.get("source", ""),
         }
         if column in kind.bands:
             low, high = (kind.scale(float(case[name])) for name in kind.bands[column])
             row["band"] = [low, high]
             row["inside"] = None if value is None else low <= value <= high
-        if value is None:
-            row["reason"] = reason
+        if isinstance(raw, Figure):
+            row["convention"] = raw.convention
+            if raw.corrected is not None:
+                row["corrected"] = kind.scale(raw.corrected)
+        if why := _reason(kind, case, column, raw, middle):
+            row["reason"] = why
         rows.append(row)
     return rows
+
+
+def _reason(kind: Kind, case: Case, column: str, raw: Prediction, predicted: float | None) -> str:
+    """Why a row has no error, or what its error comes of; empty where nothing is to say."""
+    if predicted is None:
+        return str(raw)
+    if kind.band_only:
+        return ""
+    published = finite(case[column])
+    if published is None:
+        return f"the published value is no number: '{case[column]}'"
+    if published == 0:
+        return "the published value is 0: it has no relative error"
+    return kind.remark(case, column, predicted)
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dcsim.validate import (
     collectives,
+    cost,
     electrical,
     gemm,
     inference,
@@ -20,6 +21,7 @@ from dcsim.validate.common import Suite
 
 SUITES: dict[str, Suite] = {
     "collectives": collectives.SUITE,
+    "cost": cost.SUITE,
     "electrical": electrical.SUITE,
     "gemm": gemm.SUITE,
     "inference": inference.SUITE,

@@ -1,0 +1,320 @@
+"""Tax and debt over a plan: what the ledger's operating rows leave, as further rows of the ledger and a statement.
+
+Conventions: income tax is computed by calendar year and paid in its last month within the plan; property follows MACRS,
+what is not yet deducted is deducted in the year of its sale. Interest during construction and
+the arrangement fee are expensed evenly over the term of the loan, in the books and in the tax return alike. Interest is
+deducted without limit (26 U.S.C. 163(j) is not modelled), and there are no deferred taxes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcsim.errors import RangeError
+from dcsim.finance.books import Books
+from dcsim.finance.capital import Purchase, bought, payments, sale
+from dcsim.finance.debt import Loan, capacity_usd, loan
+from dcsim.finance.depreciation import straight_line_usd, tax_depreciation_usd
+from dcsim.finance.ledger import OPERATING, Entry, month_number
+from dcsim.finance.tax import taxed_income_usd
+from dcsim.model.financing import Debt
+from dcsim.steps import sum_by
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bought:
+    """A purchase with what was paid for it, and what it is sold for when it is replaced or the plan ends. [USD]"""
+
+    purchase: Purchase
+    basis_usd: float
+    sold_usd: float
+
+
+@dataclass(frozen=True)
+class TaxReturn:
+    """Arrays by calendar year of the plan, shape (n_years,). [USD]
+
+    ``income_usd`` is taxable before earlier losses, ``taxed_usd`` after them; both before interest, and with it.
+    """
+
+    first_year: int
+    rate_frac: float
+    bonus_frac: float
+    loss_limit_frac: float
+    depreciation_usd: Floats
+    income_usd: Floats
+    taxed_usd: Floats
+    levered_income_usd: Floats
+    levered_taxed_usd: Floats
+
+
+@dataclass(frozen=True)
+class Financed:
+    """What was found beside the rows: months run from ``first_month``, arrays have the shape (n_months,)."""
+
+    first_month: int
+    flows_usd: dict[str, Floats]
+    register: tuple[Bought, ...]
+    book_depreciation_usd: Floats
+    gain_on_sale_usd: Floats
+    expensed_usd: Floats
+    loan: Loan | None
+    loan_size_limit: str
+    interest_from: int
+    repaid_from: int
+    n_payments: int
+    tax: TaxReturn | None
+    operating: tuple[Entry, ...]
+    entries: tuple[Entry, ...]
+
+
+def finance(books: Books, entries: Sequence[Entry]) -> Financed:
+    """Work out depreciation, the loan and the tax of a plan.
+
+    Parameters
+    ----------
+    books : Books
+        The plan.
+    entries : sequence of Entry
+        Operating rows.
+
+    Raises
+    ------
+    RangeError
+        If a loan cannot be repaid from the cash flow.
+    """
+    first = min([entry.month for entry in entries], default=books.months.start)
+    first = min(first, books.months.start)
+    n = books.months.stop - first
+    flows = {of: _monthly([entry for entry in entries if entry.category == of], first, n) for of in OPERATING}
+    register = tuple(_register(books))
+    worn, gains = np.zeros(n), np.zeros(n)
+    for one in register:
+        start, end = one.purchase.in_service - first, one.purchase.retired - first
+        of = straight_line_usd(one.basis_usd, one.purchase.asset.accounts.book_life_years, end - start)
+        worn[start:end] += of
+        # What the books still hold goes against the price of the sale.
+        gains[min(end, n - 1)] += one.sold_usd - (one.basis_usd - float(of.sum()))
+    unlevered = _tax_return(books, first, flows, register, np.zeros(n))
+    lent, limit, repaid_from, n_payments = _loan(books, first, flows, unlevered)
+    expensed = np.zeros(n) if lent is None else _spread(lent, repaid_from, n_payments)
+    paid = np.zeros(n) if lent is None else lent.interest_usd + expensed
+    tax = _tax_return(books, first, flows, register, paid)
+    if tax is not None and unlevered is not None:
+        tax = TaxReturn(
+            tax.first_year,
+            tax.rate_frac,
+            tax.bonus_frac,
+            tax.loss_limit_frac,
+            tax.depreciation_usd,
+            unlevered.income_usd,
+            unlevered.taxed_usd,
+            tax.income_usd,
+            tax.taxed_usd,
+        )
+    rows = [*_tax_rows(tax, first, n), *_debt_rows(lent, first)]
+    interest_from = min(month_number(phase.energised) for phase in books.scenario.facility.phases)
+    return Financed(
+        first,
+        flows,
+        register,
+        worn,
+        gains,
+        expensed,
+        lent,
+        limit,
+        interest_from,
+        first + repaid_from,
+        n_payments,
+        tax,
+        tuple(entries),
+        tuple(rows),
+    )
+
+
+def _monthly(entries: Sequence[Entry], first: int, n: int) -> Floats:
+    """Cash flow of each month. [USD]"""
+    months = np.array([entry.month - first for entry in entries], dtype=np.int64)
+    return sum_by(months, np.array([entry.amount_usd for entry in entries]), n)
+
+
+def _register(books: Books) -> list[Bought]:
+    """Purchases with what was paid and what they are sold for."""
+    found = []
+    for purchase in bought(books):
+        basis = -sum(entry.amount_usd for entry in payments(purchase, books))
+        sold = sale(purchase, books)
+        found.append(Bought(purchase, basis, 0.0 if sold is None else sold.amount_usd))
+    return found
+
+
+def _tax_return(
+    books: Books, first: int, flows: dict[str, Floats], register: Sequence[Bought], interest_usd: Floats
+) -> TaxReturn | None:
+    """The tax return with so much interest; None where the scenario states no tax."""
+    stated = books.economics.tax
+    if stated is None:
+        return None
+
+    def value(parameter: str, own: float | None) -> float:
+        if own is None:
+            return books.used.use("income tax", "taxes", stated.regime, parameter)
+        return books.used.state("income tax", "taxes", stated.regime, parameter, own, "1")
+
+    rate, limit = value("rate_frac", stated.rate_frac), value("loss_limit_frac", stated.loss_limit_frac)
+    bonus = value("bonus_frac", stated.bonus_frac)
+    n = len(interest_usd)
+    year = (first + np.arange(n)) // 12
+    first_year, n_years = int(year[0]), int(year[-1] - year[0]) + 1
+    before = sum_by(year - first_year, flows["revenue"] + flows["opex"] - interest_usd, n_years)
+    deducted, sold = np.zeros(n_years), np.zeros(n_years)
+    for one in register:
+        purchase = one.purchase
+        start, end = purchase.in_service // 12 - first_year, min(purchase.retired // 12 - first_year, n_years - 1)
+        yearly = tax_depreciation_usd(one.basis_usd, purchase.asset.accounts.macrs_years, purchase.in_service, bonus)[
+            : end + 1 - start
+        ]
+        deducted[start : start + len(yearly)] += yearly
+        # What is left of the basis goes against the price of the sale, in its year.
+        sold[end] += one.sold_usd - (one.basis_usd - float(yearly.sum()))
+    income = before - deducted + sold
+    taxed = taxed_income_usd(income, loss_limit_frac=limit, carry_forward=stated.losses == "carry_forward")
+    return TaxReturn(first_year, rate, bonus, limit, deducted, income, taxed, income, taxed)
+
+
+def _tax_by_month(tax: TaxReturn | None, taxed_usd: Floats | None, first: int, n: int) -> Floats:
+    """Income tax of each month, positive: that of a year in its last month within the plan. [USD]"""
+    paid = np.zeros(n)
+    if tax is not None and taxed_usd is not None:
+        for index, month in enumerate(_year_ends(tax.first_year, len(taxed_usd), first, n)):
+            paid[month] = tax.rate_frac * taxed_usd[index]
+    return paid
+
+
+def _year_ends(first_year: int, n_years: int, first: int, n: int) -> list[int]:
+    """Last month of each calendar year, as months from the first."""
+    return [min((first_year + index) * 12 + 11 - first, n - 1) for index in range(n_years)]
+
+
+def _loan(
+    books: Books, first: int, flows: dict[str, Floats], tax: TaxReturn | None
+) -> tuple[Loan | None, str, int, int]:
+    """The loan, what limits it, the month of its first payment from the first month on, and its payments."""
+    terms = books.economics.debt
+    if terms is None or not (flows["capex"] < 0).any():
+        return None, "", 0, 0
+    energised = [month_number(phase.energised) - first for phase in books.scenario.facility.phases]
+    repaid_from = max(energised) + 1
+    n, n_payments = len(flows["capex"]), 12 * terms.term_years
+    if repaid_from >= n:
+        raise RangeError(
+            "economics.debt: the last phase is energised in the plan's last month; a loan needs months to repay"
+        )
+    draws = _draws(terms, np.where(np.arange(n) < repaid_from, -flows["capex"], 0.0))
+    cash = flows["revenue"] + flows["opex"] - _tax_by_month(tax, None if tax is None else tax.taxed_usd, first, n)
+    sculpted = terms.repayment == "sculpted"
+
+    def lend(scale: float) -> Loan:
+        return loan(
+            draws * scale,
+            rate_frac=terms.rate_frac,
+            fee_frac=terms.fee_frac,
+            interest_from=min(energised),
+            repaid_from=repaid_from,
+            n_payments=n_payments,
+            shape_usd=cash if sculpted else None,
+        )
+
+    limit = f"{terms.ltv_frac:.0%} of the capital until {repaid_from - 1} months after the first payment"
+    if not sculpted:
+        return lend(1.0), limit, repaid_from, n_payments
+    most = capacity_usd(cash[repaid_from : repaid_from + n_payments], terms.rate_frac, terms.dscr)
+    if most <= 0:
+        raise RangeError(
+            "economics.debt: no cash is left after operating costs and tax to repay a sculpted loan from; leave the "
+            "debt out or change the plan"
+        )
+    owed = _owed(draws, terms.rate_frac, min(energised), repaid_from)
+    if owed <= most:
+        return lend(1.0), limit, repaid_from, n_payments
+    return lend(most / owed), f"a debt service cover of {terms.dscr:g}", repaid_from, n_payments
+
+
+def _draws(terms: Debt, capital_usd: Floats) -> Floats:
+    """What the loan pays of the capital of each month."""
+    if terms.draws == "pro_rata":
+        return terms.ltv_frac * capital_usd
+    equity = (1.0 - terms.ltv_frac) * float(capital_usd.sum())
+    return np.diff(np.maximum(np.cumsum(capital_usd) - equity, 0.0), prepend=0.0)
+
+
+def _owed(draws_usd: Floats, rate_frac: float, interest_from: int, repaid_from: int) -> float:
+    """Balance at the first payment: draws, and the interest added before it is paid."""
+    months = np.maximum(interest_from - 1 - np.arange(repaid_from), 0)
+    return float(draws_usd[:repaid_from] @ (1.0 + rate_frac / 12) ** months)
+
+
+def _spread(lent: Loan, repaid_from: int, n_payments: int) -> Floats:
+    """Interest during construction and the fee, evenly over the term; what is left of it in the last month. [USD]"""
+    n = len(lent.balance_usd)
+    total = float(lent.capitalised_usd.sum() + lent.fee_usd.sum())
+    spread = np.where(
+        (np.arange(n) >= repaid_from) & (np.arange(n) < repaid_from + n_payments), total / n_payments, 0.0
+    )
+    spread[-1] += total - spread.sum()
+    return spread
+
+
+def _tax_rows(tax: TaxReturn | None, first: int, n: int) -> list[Entry]:
+    """Tax as if there were no debt, and what interest saves of it."""
+    if tax is None:
+        return []
+    rows = []
+    saved = tax.taxed_usd - tax.levered_taxed_usd
+    for index, month in enumerate(_year_ends(tax.first_year, len(tax.taxed_usd), first, n)):
+        year = tax.first_year + index
+        what = (first + month, f"income tax of {year}", "site")
+        rows.append(
+            Entry(what[0], "tax", what[1], "site", float(tax.taxed_usd[index]), "USD taxed", -tax.rate_frac, "scenario")
+        )
+        rows.append(
+            Entry(
+                what[0],
+                "debt",
+                f"income tax of {year} saved by interest",
+                "site",
+                float(saved[index]),
+                "USD taxed",
+                tax.rate_frac,
+                "scenario",
+            )
+        )
+    return rows
+
+
+def _debt_rows(lent: Loan | None, first: int) -> list[Entry]:
+    """Rows of the loan; interest during construction is paid by a draw of its own, so both rows stand."""
+    if lent is None:
+        return []
+    rows = []
+    for item, amounts, sign in (
+        ("loan drawn for capital", lent.drawn_usd, 1.0),
+        ("loan drawn for interest during construction", lent.capitalised_usd, 1.0),
+        ("interest during construction", lent.capitalised_usd, -1.0),
+        ("arrangement fee", lent.fee_usd, -1.0),
+        ("interest", lent.interest_usd, -1.0),
+        ("principal", lent.principal_usd, -1.0),
+    ):
+        rows += [
+            Entry(first + month, "debt", item, "site", float(amount), "USD", sign, "scenario")
+            for month, amount in enumerate(amounts)
+            if amount
+        ]
+    if lent.balloon_usd:
+        last = first + len(lent.balance_usd) - 1
+        rows.append(Entry(last, "debt", "balance repaid at the end", "site", lent.balloon_usd, "USD", -1.0, "scenario"))
+    return rows

@@ -1,0 +1,265 @@
+"""Levelised costs and values: what an hour of a GPU, a token, a training run or a kilowatt-hour costs its owner.
+
+Amounts are in the dollars of the inputs and before tax; rates are annual effective. Present values come from
+:mod:`dcsim.finance.cashflow` alone.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dcsim.errors import RangeError
+from dcsim.finance.cashflow import MONTHS_PER_YEAR, annuity_usd, discount_factors
+from dcsim.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
+
+Floats = NDArray[np.float64]
+When = Literal["start", "middle", "end"]
+
+# Month of its year in which a yearly flow counts, by convention.
+MONTH_OF_YEAR: dict[str, int] = {"start": 0, "middle": 6, "end": 12}
+FLOP_PER_PFLOP = 1e15
+HOURS_PER_DAY = 24
+
+
+def market_value_usd(price_usd: ArrayLike, age_years: ArrayLike, *, decay_ooms_per_year: ArrayLike = 0.14) -> Any:
+    r"""Value of hardware as better hardware comes.
+
+    Parameters
+    ----------
+    price_usd : array_like
+        Price when new. [USD]
+    age_years : array_like
+        Years since then; below 0, the value before. [year]
+    decay_ooms_per_year : array_like
+        Fall of the value in powers of ten a year. [1/year]
+
+    Notes
+    -----
+    .. math:: V = P \, 10^{-d t}
+
+    A rate of 0.14 leaves 0.724 of the value after a year.
+
+    References
+    ----------
+    .. [1] B. Cottier et al., "The rising costs of training frontier AI models," arXiv:2405.21015.
+    """
+    return np.asarray(price_usd) * 10.0 ** (-np.asarray(decay_ooms_per_year) * np.asarray(age_years))
+
+
+def lost_value_usd_per_h(
+    value_usd: ArrayLike, *, decay_ooms_per_year: ArrayLike = 0.14, hours_per_year: float = HOURS_PER_YEAR
+) -> Any:
+    """What an hour takes from a value that falls as :func:`market_value_usd` has it. [USD/h]"""
+    return np.asarray(value_usd) * np.asarray(decay_ooms_per_year) * math.log(10.0) / hours_per_year
+
+
+def wacc_frac(equity_frac: float, equity_cost_frac: float, debt_cost_frac: float, tax_frac: float) -> float:
+    """Weighted average cost of capital after the tax that interest saves. [1/year]
+
+    Parameters
+    ----------
+    equity_frac : float
+        Share of equity, 0 to 1; the rest is debt. [1]
+    equity_cost_frac, debt_cost_frac : float
+        Return that each asks. [1/year]
+    tax_frac : float
+        Tax on profits, from which interest is deducted. [1]
+
+    Raises
+    ------
+    RangeError
+        If the share of equity is outside 0 to 1.
+    """
+    if not 0.0 <= equity_frac <= 1.0:
+        raise RangeError(f"a share of equity must be 0 to 1, got {equity_frac:g}")
+    return equity_frac * equity_cost_frac + (1.0 - equity_frac) * debt_cost_frac * (1.0 - tax_frac)
+
+
+def capital_usd_per_year(price_usd: float, life_years: float, rate_frac: float, *, residual_frac: float = 0.0) -> float:
+    """Equal yearly payment that carries an asset over its life and leaves its residual value.
+
+    Parameters
+    ----------
+    price_usd : float
+        Price at the start. [USD]
+    life_years : float
+        Whole years, at least 1; infinite for what never wears out, as land, which bears interest alone. [year]
+    rate_frac : float
+        Cost of capital, 0 or more. [1/year]
+    residual_frac : float
+        Value at the end of the life over the price. [1]
+
+    Raises
+    ------
+    RangeError
+        If the life is not of whole years, or as :func:`~dcsim.finance.cashflow.annuity_usd` has it.
+    """
+    if math.isinf(life_years):
+        return price_usd * rate_frac
+    if life_years != int(life_years):
+        raise RangeError(f"a yearly payment needs a life of whole years, got {life_years:g}")
+    years = int(life_years)
+    left_usd = residual_frac * price_usd * float(discount_factors(years + 1, rate_frac, 1)[-1])
+    return annuity_usd(price_usd - left_usd, rate_frac, years)
+
+
+@dataclass(frozen=True)
+class OwnerCost:
+    """Cost of a GPU-hour by component; the total is their sum. [USD/GPU-h]"""
+
+    components: Mapping[str, float]
+
+    @property
+    def usd_per_gpu_h(self) -> float:
+        """Sum of the components. [USD/GPU-h]"""
+        return math.fsum(self.components.values())
+
+
+def owner_cost_usd_per_gpu_h(
+    yearly_usd: Mapping[str, float], n_gpus: float, *, sold_frac: float = 1.0, available_frac: float = 1.0
+) -> OwnerCost:
+    r"""What a GPU-hour costs its owner.
+
+    Parameters
+    ----------
+    yearly_usd : mapping of str to float
+        Cost of a year by component: capital as :func:`capital_usd_per_year`, rent, energy, upkeep, insurance. [USD]
+    n_gpus : float
+        GPUs that these carry, above 0. [1]
+    sold_frac : float
+        Share of the available hours that somebody pays for, above 0 to 1; at 1 the cost is that of an hour owned. [1]
+    available_frac : float
+        Share of the hours in which they run, above 0 to 1. [1]
+
+    Raises
+    ------
+    RangeError
+        If a share or the number of GPUs is outside its range.
+
+    Notes
+    -----
+    .. math:: c = \frac{\sum_i C_i}{8760 \, n \, s \, a}
+    """
+    if n_gpus <= 0 or not 0.0 < sold_frac <= 1.0 or not 0.0 < available_frac <= 1.0:
+        raise RangeError(
+            "a cost of a GPU-hour needs GPUs, and shares sold and available above 0 to 1, got "
+            f"{n_gpus:g}, {sold_frac:g} and {available_frac:g}"
+        )
+    hours = HOURS_PER_YEAR * n_gpus * sold_frac * available_frac
+    return OwnerCost({name: usd / hours for name, usd in yearly_usd.items()})
+
+
+def usd_per_million_tokens(usd_per_gpu_h: ArrayLike, tokens_per_gpu_s: ArrayLike) -> Any:
+    """Cost of a million tokens at a rate a GPU, which must be above 0. [USD/M tokens]"""
+    return np.asarray(usd_per_gpu_h) / (np.asarray(tokens_per_gpu_s) * SECONDS_PER_HOUR) * 1e6
+
+
+def usd_per_effective_pflop_day(usd_per_gpu_h: ArrayLike, peak_flop_s: ArrayLike, used_frac: ArrayLike) -> Any:
+    """Cost of a day of 10^15 operations a second that are used.
+
+    Parameters
+    ----------
+    usd_per_gpu_h : array_like
+        Cost of a GPU-hour. [USD]
+    peak_flop_s : array_like
+        Dense peak rate of the GPU. [FLOP/s]
+    used_frac : array_like
+        Share of it that counts: model FLOP utilisation, or a share of busy hours. [1]
+    """
+    pflop_s = np.asarray(peak_flop_s) / FLOP_PER_PFLOP * np.asarray(used_frac)
+    return np.asarray(usd_per_gpu_h) * HOURS_PER_DAY / pflop_s
+
+
+def usd_per_training_run(gpu_h: ArrayLike, usd_per_gpu_h: ArrayLike, goodput_frac: ArrayLike = 1.0) -> Any:
+    """Cost of a run that needs so many GPU-hours of useful work at a goodput above 0 to 1. [USD]"""
+    return np.asarray(gpu_h) * np.asarray(usd_per_gpu_h) / np.asarray(goodput_frac)
+
+
+def gpus_per_utility_mw(utility_mw: ArrayLike, all_in_kw_per_gpu: ArrayLike) -> Any:
+    """Whole GPUs that a power at the meter carries, at a power a GPU that holds all around it. [1]"""
+    # Rounding must not lose the GPU that fits exactly.
+    return np.floor(np.asarray(utility_mw) * 1e3 / np.asarray(all_in_kw_per_gpu) + 1e-9)
+
+
+def year_factors(n_years: int, rate_frac: float, convention: When = "end") -> Floats:
+    """Present value of a dollar in each of *n_years*, at their start, middle or end, shape (n_years,)."""
+    first = MONTH_OF_YEAR[convention]
+    return discount_factors(MONTHS_PER_YEAR * n_years + first, rate_frac)[first::MONTHS_PER_YEAR][:n_years]
+
+
+def levelised_usd(
+    yearly_usd: ArrayLike,
+    output: ArrayLike,
+    rate_frac: float,
+    *,
+    convention: When = "middle",
+    upfront_usd: float = 0.0,
+) -> float:
+    r"""Price of a unit of output at which its present value is that of the costs.
+
+    Parameters
+    ----------
+    yearly_usd : array_like, shape (n_years,)
+        Costs by year, positive. [USD]
+    output : array_like, shape (n_years,)
+        Units by year, as kWh; above 0 in one of them.
+    rate_frac : float
+        Annual discount rate. [1]
+    convention : {"start", "middle", "end"}
+        When in a year its costs and output count.
+    upfront_usd : float
+        Costs at the valuation date, or their present value. [USD]
+
+    Raises
+    ------
+    RangeError
+        If there is no output.
+
+    Notes
+    -----
+    .. math:: p = \frac{K + \sum_k C_k f_k}{\sum_k Q_k f_k}
+
+    Output is discounted as money is, not averaged: a unit that comes late pays for less.
+    """
+    costs, units = np.asarray(yearly_usd, dtype=float), np.asarray(output, dtype=float)
+    factors = year_factors(len(units), rate_frac, convention)
+    discounted = float(units @ factors)
+    if discounted <= 0:
+        raise RangeError("a levelised cost needs output in one of the years")
+    return (upfront_usd + float(costs @ factors)) / discounted
+
+
+def idle_capital_usd(
+    n_gpus: float, usd_per_gpu_h: float, wait_years: float, rate_frac: float, *, convention: When = "start"
+) -> float:
+    """Present value of what GPUs that wait for power could have earned, the last year in part.
+
+    It is lost income, an opportunity cost: no cash leaves, and a ledger of cash has no such row.
+
+    Parameters
+    ----------
+    n_gpus : float
+        GPUs that wait. [1]
+    usd_per_gpu_h : float
+        What an hour of one would earn. [USD]
+    wait_years : float
+        Years until they run, 0 or more. [year]
+    rate_frac : float
+        Annual discount rate. [1]
+    convention : {"start", "middle", "end"}
+        When in a year its loss counts; at the start the first year is not discounted.
+
+    Raises
+    ------
+    RangeError
+        If the wait is below 0.
+    """
+    if wait_years < 0:
+        raise RangeError(f"GPUs cannot wait for {wait_years:g} years")
+    waited = np.minimum(1.0, wait_years - np.arange(math.ceil(wait_years)))
+    factors = year_factors(len(waited), rate_frac, convention)
+    return float(n_gpus * usd_per_gpu_h * HOURS_PER_YEAR * (waited @ factors))
