@@ -43,7 +43,8 @@ class Asset:
     ``life_years`` is the economic life, after which it is replaced; ``value_decay_frac`` the yearly factor of its
     market value; None is straight line to zero over that life, and an infinite life keeps its value. ``accounts`` are
     the lives in the books and in the tax return. ``hardware`` is paid by deposit and rest and not inflated; anything
-    else is construction. ``embodied_kg`` is the carbon of making and building one unit, 0 where it is not known.
+    else is construction. ``embodied_kg`` is the carbon of making and building one unit, 0 where it is not known. It
+    ``retires`` on a day before the plan's end where a conversion takes its place.
     """
 
     phase: str
@@ -62,6 +63,7 @@ class Asset:
     accounts: "Accounts"
     value_decay_frac: float | None = None
     embodied_kg: float = 0.0
+    retires: datetime.date | None = None
 
     @property
     def cost_usd(self) -> float:

@@ -202,6 +202,7 @@ def build(
     horizon_s = (scenario.plan.end - scenario.plan.start).days * SECONDS_PER_DAY
     interval_s = scenario.report.interval_s
     n_intervals = round(horizon_s / interval_s)
+    onsite = onsite_power(loaded, used, year, n_intervals, interval_s)
     return Facility(
         pools=tuple(
             BuiltPool(
@@ -230,7 +231,7 @@ def build(
         residual_mix_kg_per_kwh=scenario.site.residual_mix_kg_per_kwh,
         clean=supplies(loaded, n_intervals, interval_s),
         contracted=contracted(loaded, n_intervals, interval_s, partial(plant_year, loaded, used, year)),
-        onsite=onsite_power(loaded, used, year, n_intervals, interval_s),
+        onsite=onsite,
         generators=stated.generators,
         test_fuel_l_s=_test_fuel(used, stated.generators, [phase.capacity.facility_design_w for phase in phases]),
         diesel_kg_per_l=used.use("carbon of generators", "electrical", "generator-diesel", "carbon_kg_per_l"),

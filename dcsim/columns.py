@@ -184,7 +184,9 @@ STATEMENT = (
     Column("tax_usd", "f", "USD", "income tax paid, what interest saves included; negative"),
     Column("net_income_usd", "f", "USD", "what the books call profit, before deferred taxes"),
     Column("capex_usd", "f", "USD", "payments for capital, negative"),
-    Column("residual_usd", "f", "USD", "price of what is sold: hardware that is replaced, and everything on the last day"),
+    Column(
+        "residual_usd", "f", "USD", "price of what is sold: hardware that is replaced, and everything on the last day"
+    ),
     Column("cash_before_tax_usd", "f", "USD", "project cash flow before tax and financing"),
     Column("tax_unlevered_usd", "f", "USD", "income tax as if there were no debt, negative"),
     Column("cash_after_tax_usd", "f", "USD", "project cash flow after that tax, before financing"),

@@ -1,13 +1,16 @@
 """Key figures of money: returns before and after tax and debt, covenants, levelised costs, what a megawatt is worth."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.finance import cashflow
 from dcsim.finance.ledger import OPERATING
+from dcsim.finance.levelised import usd_per_training_run
 from dcsim.model.economics import Nothing
 from dcsim.results import Kpi, Results, Undefined, ratio
-from dcsim.units import SECONDS_PER_HOUR
+from dcsim.units import SECONDS_PER_HOUR, mwh_from_j
 
 Floats = NDArray[np.float64]
 
@@ -148,6 +151,31 @@ def cost_usd_per_pflop_day(r: Results) -> float:
         hours = (of["gpus_allocated"] + of["gpus_serving"]).to_numpy() * of["duration_s"].to_numpy() / SECONDS_PER_HOUR
         pflop_days += r.by_month(of, hours) * r.value.peak_flop_s.get(str(name), 0.0) * r.value.mfu_frac / 24e15
     return ratio(r.present_value(costs_usd(r)), float(r.discounted(pflop_days).sum()), "work of GPUs")
+
+
+def training_runs(r: Results) -> list[dict[str, Any]]:
+    """What each training run of a known model held, and cost at the levelised cost of a GPU-hour."""
+    try:
+        usd_per_gpu_h = cost_usd_per_gpu_h(r)
+    except Undefined:
+        return []
+    names = [run.name for run in r.scenario.workload.runs]
+    found = []
+    for one in r.jobs[r.jobs["job_class"].isin(names)].to_dict("records"):
+        useful_gpu_h = one["useful_s"] * one["gpus_held"] / SECONDS_PER_HOUR
+        goodput = one["useful_s"] / one["run_s"] if one["run_s"] else None
+        found.append(
+            {
+                "name": one["job_class"],
+                "status": one["status"],
+                "gpus": float(one["gpus_held"]),
+                "useful_gpu_h": useful_gpu_h,
+                "goodput_frac": goodput,
+                "mwh": mwh_from_j(one["energy_j"]),
+                "cost_usd": float(usd_per_training_run(useful_gpu_h, usd_per_gpu_h, goodput)) if goodput else None,
+            }
+        )
+    return found
 
 
 def utility_mw(r: Results) -> float:

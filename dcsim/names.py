@@ -61,6 +61,9 @@ def _lookups(loaded: Loaded, catalog: Catalog) -> Iterator[Lookup]:
             for number, line in enumerate(contract.still_billed):
                 where: Place = ("site", "ppas", index, "still_billed", number)
                 yield where, partial(_energy_line, catalog, site.tariff, line)
+    if facility.conversion is not None:
+        server = facility.conversion.server
+        yield ("facility", "conversion", "server"), partial(catalog.part, "servers", server)
     for of in (facility.pool(name) for name in (MAIN, *facility.pools)):
         yield of.place("server"), partial(catalog.part, "servers", of.server)
         if of.name == MAIN or "fabric" in of.own:

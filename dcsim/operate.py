@@ -9,6 +9,7 @@ import pandas as pd
 from dcsim.build import Facility
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.load import Assumptions
+from dcsim.conversion import Converted
 from dcsim.errors import RangeError
 from dcsim.finance.tariff import Tariff, energy_usd_per_kwh
 from dcsim.model.load import Loaded
@@ -54,6 +55,7 @@ class Prepared:
     reliability: Reliability | None
     stored: Stored | None
     services: tuple[Planned, ...] = ()
+    converted: Converted | None = None
 
 
 def simulated(ready: Prepared, progress: Progress = lambda step, done: None) -> tuple[PoolResult, ...]:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dcsim import headroom, runs
-from dcsim.build import build
+from dcsim.build import Facility, build
 from dcsim.catalog.hardware import server_gpu
 from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
+from dcsim.conversion import assets_with, converted, spliced, with_outage
 from dcsim.delays import delayed, schedule
 from dcsim.energy import account, it_peak_frac, job_table, lent_nodes, pool_findings
 from dcsim.errors import UnknownNameError
@@ -20,6 +21,7 @@ from dcsim.finance.capital import embodied_kg
 from dcsim.finance.items import conventions, cost, findings
 from dcsim.finance.tariff_rows import read_tariff
 from dcsim.kpi import kpis
+from dcsim.kpi_money import training_runs
 from dcsim.model.economics import Rental
 from dcsim.model.load import Loaded
 from dcsim.model.tree import Place
@@ -54,13 +56,17 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     scenario = loaded.scenario
     used = Assumptions(_catalog(loaded))
     check_names(loaded, used.catalog)
-    loaded = delayed(loaded, used)
+    loaded = with_outage(delayed(loaded, used))
     tariff = read_tariff(used, scenario.site.tariff)
     machines = {name: machine_of(loaded, scenario.facility.pool(name)) for name in scenario.facility.pool_names}
     if draw is not None:
         machines = {name: of.drawn(scenario.plan.seed, draw) for name, of in machines.items()}
     modelled = modelled_runs(loaded, used, machines)
-    facility = build(loaded, used, job_classes(loaded), modelled, machines)
+
+    def built(of: Loaded) -> Facility:
+        return build(of, used, job_classes(of), modelled, machines)
+
+    facility = built(loaded)
     jobs = demand(loaded, facility.rooms, facility.horizon_s, used, modelled)
     rows = reliability_rows(loaded, used, modelled, facility.rooms)
     reliability = None
@@ -74,7 +80,8 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
     kept = stored(scenario, modelled, between_s, facility)
     services, logs = planned_services(loaded, used, facility, draw)
     jobs = replace(jobs, inputs={**jobs.inputs, **logs})
-    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability, kept, services)
+    after = converted(loaded, facility, built)
+    return Prepared(loaded, used, machines, facility, tariff, jobs, reliability, kept, services, after)
 
 
 def run(
@@ -133,6 +140,7 @@ def run(
             "notes": _notes(ready),
             "conventions": found.conventions,
             "finance": found.finance,
+            "training_runs": found.training_runs,
             "schedule": schedule(scenario, ready.loaded.scenario, ready.used),
         },
         tables=tables,
@@ -150,6 +158,7 @@ class _Figures:
     services: list[Outcome]
     conventions: list[str]
     finance: dict[str, Any]
+    training_runs: list[dict[str, Any]]
 
 
 def _figures(ready: Prepared, progress: Progress) -> _Figures:
@@ -164,6 +173,10 @@ def _figures(ready: Prepared, progress: Progress) -> _Figures:
     ]
     intervals, pools = account(ready.facility, happened, served, energy_price(ready))
     jobs = job_table(ready.facility, ready.demand, happened)
+    if (of := ready.converted) is not None:
+        later = account(of.facility, happened, served, energy_price(ready))
+        intervals, pools = (spliced(*pair, of.start_s) for pair in zip((intervals, pools), later, strict=True))
+        jobs = spliced(jobs, job_table(of.facility, ready.demand, happened), of.start_s)
     progress("cost", 0.95)
     names = [of.stated.name for of in ready.services]
     services = sorted((one for of in served for one in of), key=lambda one: names.index(one.planned.stated.name))
@@ -178,7 +191,7 @@ def _figures(ready: Prepared, progress: Progress) -> _Figures:
         standing,
         ready.facility.contracted,
     )
-    assets = (*ready.facility.assets, *stated_assets(ready.used, scenario))
+    assets = (*assets_with(ready.used, ready.facility, ready.converted), *stated_assets(ready.used, scenario))
     books = Books(scenario, assets, quantities, ready.used)
     costed = cost(books)
     design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
@@ -209,7 +222,7 @@ def _figures(ready: Prepared, progress: Progress) -> _Figures:
         "register": costed.register,
         "assumptions": ready.used.frame(),
     }
-    return _Figures(figures, tables, services, conventions(books), findings(books, costed))
+    return _Figures(figures, tables, services, conventions(books), findings(books, costed), training_runs(results))
 
 
 def _value(ready: Prepared) -> Value:

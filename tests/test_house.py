@@ -52,6 +52,7 @@ STEP = {
     "results": "kpi",
     "storage": "build",
     "delays": "build",
+    "conversion": "build",
     "stated_assets": "build",
     "nodes": "build",
     "names": "pipeline",

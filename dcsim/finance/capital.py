@@ -43,7 +43,7 @@ class Purchase:
 
 def purchases(asset: Asset, books: Books) -> list[Purchase]:
     """When an asset is bought: for its energisation, then each time its economic life is over within the plan."""
-    end = books.months.stop
+    end = leaves(asset, books)
     energised, delivery = month_number(asset.energised), month_number(asset.schedule.delivery)
     if np.isinf(asset.life_years):
         services = [energised]
@@ -56,6 +56,11 @@ def purchases(asset: Asset, books: Books) -> list[Purchase]:
         retired = services[renewal + 1] if renewal + 1 < len(services) else end
         found.append(Purchase(asset, renewal, delivered, in_service, retired, _payments(asset, delivered, books)))
     return found
+
+
+def leaves(asset: Asset, books: Books) -> int:
+    """Month from which an asset is there no more: that of its retirement, or the one after the plan."""
+    return books.months.stop if asset.retires is None else month_number(asset.retires)
 
 
 def _payments(asset: Asset, delivered: int, books: Books) -> tuple[tuple[int, float], ...]:
@@ -148,7 +153,8 @@ def sale(purchase: Purchase, books: Books) -> Entry | None:
     """
     asset, at_end = purchase.asset, purchase.retired == books.months.stop
     keeps = asset.hardware or np.isinf(asset.life_years)
-    if books.economics.exit == "closed" and not keeps:
+    # Plant that a conversion takes out is scrap, as are buildings of a site that closes.
+    if not keeps and (asset.retires is not None or books.economics.exit == "closed"):
         return None
     left = float(value_frac(asset, books, (purchase.retired - purchase.aged_from) / 12))
     if left == 0:

@@ -36,10 +36,10 @@ CONVENTIONS = (
     "income tax and financing; after-tax and equity figures say so in their names.",
     "A flow is discounted by (1 + r)^(-k/12), k months after the valuation month; rates are annual effective. XIRR "
     "counts days over 365 from the last day of the first month. Interest of a loan is a twelfth of its annual rate.",
-    "Construction is paid evenly from order to delivery, or by stated draws, and inflated to the month of payment; "
-    "hardware is paid at the catalog's price, a deposit on order and the rest on delivery.",
     "Levelised cost: present value of capital and operating cost less residual value, before tax, over the present "
     "value of the GPU-hours that jobs and services hold, both at discount_rate; costs stay nominal in the numerator.",
+    "Construction is paid evenly from order to delivery, or by stated draws, and inflated to the month of payment; "
+    "hardware is paid at the catalog's price, a deposit on order and the rest on delivery.",
     "What is replaced, and everything on the last day, is sold: hardware by market decay since delivery, buildings and "
     "plant straight line, land at cost. Hardware is insured and kept up from delivery, powered or not.",
     "Energy is billed on interval means at the meter; demand is the highest interval mean of the month within its "
@@ -48,7 +48,7 @@ CONVENTIONS = (
     "A job wider than a node holds whole nodes; revenue counts allocated GPU-hours times the sold share.",
     "PUE, WUE and CUE are ratios of sums; carbon is operational. Location-based it follows the grid table and the "
     "energy through the meter, whoever sells it; market-based, contracts of clean power count against that of their "
-    "calendar year; hourly-matched, against that of their interval. Excess is neither sold nor carried over.",
+    "calendar year; hourly-matched, against that of their interval. Excess is not carried over; certificates are kept.",
     "A physical power purchase agreement takes energy off the tariff hour by hour, up to what goes through the meter; "
     "charges on demand stay whole. A virtual one is settled on what its plant generates and moves no power.",
     "PUE and water are of this plant in this climate at this load. Climate alone predicts no site: of 20 region-years "

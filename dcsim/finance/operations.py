@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.finance.books import CARBON, Books, Standing
-from dcsim.finance.capital import bought, value_frac
+from dcsim.finance.capital import bought, leaves, value_frac
 from dcsim.finance.income import price_path
 from dcsim.finance.ledger import Entry, Index, month_number
 from dcsim.model.financing import Cloud, Colocation, Own
@@ -24,7 +24,7 @@ def maintenance(books: Books) -> Iterator[Entry]:
             continue
         index = books.index("opex", asset.price_year)
         since = asset.schedule.delivery if asset.hardware else asset.energised
-        for month in range(month_number(since), books.months.stop):
+        for month in range(month_number(since), leaves(asset, books)):
             yield Entry(
                 month,
                 "opex",
@@ -75,15 +75,19 @@ def insurance(books: Books) -> Iterator[Entry]:
     key = books.economics.operations
     frac = books.used.use("insurance", "operations", key, "insurance_frac")
     row = books.used.catalog.row("operations", key, "insurance_frac")
-    since = [
-        (month_number(asset.schedule.delivery if asset.hardware else asset.energised), asset.cost_usd)
+    spans = [
+        (
+            month_number(asset.schedule.delivery if asset.hardware else asset.energised),
+            leaves(asset, books),
+            asset.cost_usd,
+        )
         for asset in books.assets
         if asset.asset_class != "land"
     ]
-    if not since:
+    if not spans:
         return
-    for month in range(min(first for first, _ in since), books.months.stop):
-        insured = sum(cost for first, cost in since if first <= month)
+    for month in range(min(first for first, _, _ in spans), books.months.stop):
+        insured = sum(cost for first, end, cost in spans if first <= month < end)
         yield Entry(month, "opex", "insurance", "site", insured, "USD insured", frac / 12, row.source)
 
 

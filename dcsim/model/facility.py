@@ -256,6 +256,34 @@ class PoolParts:
         return ("facility", *path) if self.name == MAIN or shared else ("facility", "pools", self.name, *path)
 
 
+class Conversion(Stated):
+    """From air to liquid: on a day the plant and the servers become others; power, network and storage stay."""
+
+    on: datetime.date = Field(description="day from which the new parts work; the first of a month")
+    server: Name = Field(description="key in the catalog's servers, with the same GPUs")
+    cooling: Cooling
+    construction: Schedule = Field(description="order and delivery of the plant and its pipes")
+    hardware: Schedule = Field(description="order and delivery of the servers")
+    usd_per_critical_kw: Positive | None = Field(
+        default=None, description="retrofit of plant, pipes and white space; the catalog's if absent [USD/kW]"
+    )
+    outage_days: Annotated[float, Field(strict=True, ge=0, le=365)] = Field(
+        default=14.0, description="time for which each node is out, from that day on [d]"
+    )
+    share_at_once: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
+        default=1.0, description="share of the nodes that is out at once: 1 for all, less to go hall by hall"
+    )
+
+    @model_validator(mode="after")
+    def _is_delivered_in_time(self) -> Self:
+        if self.on.day != 1:
+            raise ValueError(f"on {self.on} must be the first day of a month; bills are monthly")
+        for what, schedule in (("construction", self.construction), ("hardware", self.hardware)):
+            if self.on < schedule.delivery:
+                raise ValueError(f"on {self.on} is before the delivery of its {what} on {schedule.delivery}")
+        return self
+
+
 class Facility(Stated):
     """Servers, racks, fabric, power chain and plant."""
 
@@ -293,6 +321,9 @@ class Facility(Stated):
     )
     pools: dict[Name, ServerPool] = Field(
         default_factory=dict, description="pools of other servers, beside the main one of facility.server"
+    )
+    conversion: Conversion | None = Field(
+        default=None, description="from air to liquid within the plan; none if absent"
     )
     storage: Storage | None = Field(default=None, description="shared storage, for its headroom; not counted if absent")
     phases: tuple[Phase, ...] = Field(min_length=1)

@@ -23,6 +23,7 @@ def summary(result: runs.Run) -> list[str]:
             wait = "" if one["mean_wait_h"] is None else f", mean wait {number(one['mean_wait_h'])} h"
             lines.append(f"pool {one['pool']}: {number(one['gpus'])} GPUs, {held} of them held by jobs{wait}")
     lines += [service_line(one) for one in result.findings["services"]]
+    lines += [training_line(one) for one in result.findings["training_runs"]]
     left = ", ".join(f"{one['name']} {one['left_frac']:.0%}" for one in result.findings["headroom"])
     lines.append(f"left at the peaks, scarcest first: {left}")
     if (kept := result.findings["storage"]) is not None and kept["full"]:
@@ -47,8 +48,21 @@ def summary(result: runs.Run) -> list[str]:
         between = f"  {number(kpi['p10'])} to {number(kpi['p90'])} (P10 to P90)" if "p10" in kpi else ""
         lines.append(f"{name:30}{number(kpi['value']):>16}  {kpi['unit']}{between}")
     lines += ["", *(f"undefined: {', '.join(names)}: {reason}" for reason, names in undefined.items())]
-    lines.extend(["", *(f"note: {note}" for note in result.findings["notes"]), ""])
+    lines += ["", *(f"note: {note}" for note in result.findings["notes"])]
+    # How money is counted comes first among the conventions; all of them are in the report.
+    lines += [*(f"convention: {said}" for said in result.findings["conventions"][:3]), ""]
     return lines
+
+
+def training_line(one: Mapping[str, Any]) -> str:
+    """What a training run held and cost."""
+    if one["goodput_frac"] is None:
+        return f"run {one['name']}: {one['status']}, it never started"
+    return (
+        f"run {one['name']}: {one['status']}, {number(one['useful_gpu_h'])} useful GPU-hours on {number(one['gpus'])} "
+        f"GPUs at a goodput of {one['goodput_frac']:.1%}, {number(one['mwh'])} MWh; costs {number(one['cost_usd'])} "
+        "USD at cost_usd_per_gpu_h"
+    )
 
 
 def service_line(one: Mapping[str, Any]) -> str:
