@@ -217,6 +217,13 @@ REGISTER = (
     Column("life_years", "f", "year", "economic life; null if it never ends", True),
     Column("book_life_years", "f", "year", "life in the books; null if never depreciated", True),
     Column("macrs_years", "i", "year", "recovery period in the tax return; 0 is never deducted"),
+    Column(
+        "value_kept_frac_per_year",
+        "f",
+        "1/year",
+        "share of its market value that hardware keeps a year; null for what is not hardware",
+        True,
+    ),
     Column("source", "s", "", "where the price comes from"),
 )
 

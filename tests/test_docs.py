@@ -79,7 +79,7 @@ def test_the_accuracy_tables_are_what_the_suites_say(monkeypatch):
 
 def test_the_changelog_has_an_entry_for_every_verb():
     changelog = (ROOT / "CHANGELOG.md").read_text()
-    for verb in ("run", "estimate", "scenario", "catalog", "report", "validate", "calibrate", "plant"):
+    for verb in ("run", "estimate", "scenario", "catalog", "report", "validate", "calibrate", "plant", "explain"):
         assert f"dcsim {verb}" in changelog
 
 

@@ -27,7 +27,7 @@ def test_the_form_is_kept(suite):
     assert set(form) == FORM
     assert form["n"] == len(form["rows"]) == form["splits"]["in_sample"]["n"] + form["splits"]["out_of_sample"]["n"]
     for row in form["rows"]:
-        assert set(row) - {"reason", "convention", "corrected"} == ROW
+        assert set(row) - {"reason", "convention", "corrected", "components"} == ROW
         if row["predicted"] is None:
             assert row["error_pct"] is None
             assert row["reason"]

@@ -75,6 +75,11 @@ def test_components_are_within_a_tenth_of_a_point_of_their_published_shares(refe
     points, n = re.search(r"share ([\d.]+) points of (\d+)", text).groups()
     assert float(points) <= 0.1
     assert int(n) == 4 * found["n"]
+    with reference("cases/tco_epoch_training.csv").open(newline="") as file:
+        for case, row in zip(csv.DictReader(file), found["rows"], strict=True):
+            assert sum(row["components"].values()) == pytest.approx(1.0)
+            for column, share in row["components"].items():
+                assert share == pytest.approx(float(case[column]), abs=0.001)
 
 
 def test_hamiltons_lines_are_met_to_the_dollar(form):

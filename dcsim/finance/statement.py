@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dcsim.assets import Asset
 from dcsim.columns import REGISTER, STATEMENT
 from dcsim.finance.financing import Financed
 from dcsim.finance.ledger import month_name, monthly_flows
@@ -94,11 +95,20 @@ def register(found: Financed) -> pd.DataFrame:
                 "life_years": _finite(asset.life_years),
                 "book_life_years": _finite(asset.accounts.book_life_years),
                 "macrs_years": asset.accounts.macrs_years,
+                "value_kept_frac_per_year": _kept(asset),
                 "source": asset.source,
             }
         )
     table = pd.DataFrame(rows, columns=[column.name for column in REGISTER])
-    return table.astype({"price_year": "Int64", "life_years": float, "book_life_years": float})
+    return table.astype(
+        {"price_year": "Int64", "life_years": float, "book_life_years": float, "value_kept_frac_per_year": float}
+    )
+
+
+def _kept(asset: Asset) -> float | None:
+    if not asset.hardware:
+        return None
+    return 1.0 if asset.value_decay_frac is None else asset.value_decay_frac
 
 
 def _finite(years: float) -> float | None:

@@ -27,9 +27,9 @@ and what shapes them
 ====================================  =============  ==================================================================
 
 Several windows of a period and several ratchets of a line are told apart as ``period:<name>/<one>:from_h``,
-``ratchet:<line>/<one>:frac``. A period of a charge is ``all``, ``on_peak``, ``off_peak`` (all hours that are not
-on-peak), a named one, or ``rest``: the hours in no other period of the charges of that kind and line. Public holidays
-are not told apart.
+``ratchet:<line>/<one>:frac``. Ratchets and minimums hold for each charge on demand of their line. A period of a charge
+is ``all``, ``on_peak``, ``off_peak`` (all hours that are not on-peak), a named one, or ``rest``: the hours in no other
+period of the charges of that kind and line. Public holidays are not told apart.
 """
 
 from collections.abc import Mapping

@@ -94,18 +94,18 @@ def validate(
 
 def _line(row: dict[str, Any]) -> str:
     if row["predicted"] is None and row["published"] is None:
-        return f"{row['case_id']:44}{'-':>12}{'-':>12} {row['unit']:6}{row['reason']}"
+        return f"{row['case_id']:44}{'-':>12}{'-':>12} {row['unit']:8}{row['reason']}"
     if row["predicted"] is None:
-        return f"{row['case_id']:44}{'-':>12}{row['published']:>12.6g} {row['unit']:6}{row['reason']}"
+        return f"{row['case_id']:44}{'-':>12}{row['published']:>12.6g} {row['unit']:8}{row['reason']}"
     sample = "in sample" if row["in_sample"] else ""
     if row.get("inside") is not None:
         where = "inside" if row["inside"] else "outside"
         sample = f"{where} {row['band'][0]:.4g} to {row['band'][1]:.4g}"
     if row["published"] is None:
         said = "; ".join(filter(None, (sample, row.get("reason", ""))))
-        return f"{row['case_id']:44}{row['predicted']:>12.6g}{'-':>12} {row['unit']:6}{'':>9}    {said}"
+        return f"{row['case_id']:44}{row['predicted']:>12.6g}{'-':>12} {row['unit']:8}{'':>9}    {said}"
     error = "" if row["error_pct"] is None else f"{row['error_pct']:+.3f} %"
-    numbers = f"{row['predicted']:>12.6g}{row['published']:>12.6g} {row['unit']:6}"
+    numbers = f"{row['predicted']:>12.6g}{row['published']:>12.6g} {row['unit']:8}"
     notes = [sample, row.get("reason", ""), row.get("convention", "")]
     if "corrected" in row:
         notes.append(f"corrected {row['corrected']:.6g}")

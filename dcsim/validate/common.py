@@ -28,11 +28,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Figure:
-    """A prediction with the convention by which it was made, and the figure without a known fault of the published."""
+    """A prediction with the convention by which it was made.
+
+    ``corrected`` is the figure without a known fault of the published one; ``components`` are shares that make it up,
+    each under the column in which such a share is published.
+    """
 
     value: float
     convention: str
     corrected: float | None = None
+    components: Mapping[str, float] = field(default_factory=dict)
 
 
 class NotPredicted(Exception):
@@ -296,6 +301,8 @@ def compared(
             row["inside"] = None if value is None else low <= value <= high
         if isinstance(raw, Figure):
             row["convention"] = raw.convention
+            if raw.components:
+                row["components"] = dict(raw.components)
             if raw.corrected is not None:
                 row["corrected"] = kind.scale(raw.corrected)
         if why := _reason(kind, case, column, raw, middle):

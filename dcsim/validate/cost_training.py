@@ -70,13 +70,20 @@ def training_run(case: Case) -> TrainingRun:
 
 def amortised(case: Case) -> Mapping[str, Prediction]:
     """Cost of hardware and energy in dollars of the run's year, and in those of December 2024. [USD]"""
-    total = sum(by_item_usd(ledger(training_costs(training_run(case)))).values())
+    costs = by_item_usd(ledger(training_costs(training_run(case))))
+    total = sum(costs.values())
+    shares = dict(zip(SHARES.values(), _shares(costs).values(), strict=True))
     real: Prediction
     try:
-        real = Figure(total * _index(case), AMORTISED)
+        real = Figure(total * _index(case), AMORTISED, components=shares)
     except NotPredicted as error:
         real = error
-    return {NOMINAL: Figure(total, AMORTISED), REAL: real}
+    return {NOMINAL: Figure(total, AMORTISED, components=shares), REAL: real}
+
+
+def _shares(costs: Mapping[str, float]) -> dict[str, float]:
+    total = sum(costs.values())
+    return {item: costs.get(item, 0.0) / total for item in SHARES}
 
 
 def _index(case: Case) -> float:
@@ -169,8 +176,7 @@ def findings(cases: Sequence[Case]) -> list[str]:
             costs = by_item_usd(ledger(training_costs(training_run(case))))
         except (NotPredicted, RangeError, ArithmeticError):
             continue
-        total = sum(costs.values())
-        shares.append({item: costs.get(item, 0.0) / total for item in SHARES})
+        shares.append(_shares(costs))
         for item, column in SHARES.items():
             stated = finite(case.get(column, ""))
             if stated is not None:
