@@ -79,8 +79,10 @@ def test_run_prints_the_answer_and_quiet_the_folder_alone(tmp_path):
         "ledger.parquet",
         "manifest.json",
         "pools.parquet",
+        "register.parquet",
         "scenario.yaml",
         "services.parquet",
+        "statement.parquet",
     ]
     assert [path.name for path in (tmp_path / "here").iterdir()] == [folder.name]
     again = dcsim("report", str(folder), "--out", "r.html", cwd=tmp_path)

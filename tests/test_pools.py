@@ -63,7 +63,7 @@ def test_each_phase_buys_the_servers_of_its_pool(two):
     servers = {phase["name"]: (phase["server"], phase["servers"]) for phase in two.findings["phases"]}
     for phase, rows in bought.groupby("phase"):
         server, count = servers[phase]
-        assert rows["item"].unique().tolist() == [f"servers: {server}"]
+        assert rows["item"].unique().tolist() == [f"servers: {server} without its GPUs"]
         assert rows["quantity"].sum() == pytest.approx(count)
 
 

@@ -123,10 +123,9 @@ class Suite:
     """A registered suite: its kinds by name, parts and splits to report, and the files of cases that ship.
 
     No files means one of the suite's name. A suite that ``needs_data`` reads traces that do not ship, or some of its
-    cases are themselves ``data_files`` of the reference data. ``findings``
-    says in words what cases, with their answers, show; ``checks`` what models of our own say of each other, which no
-    table of accuracy holds. A suite whose published figures are a measured series, not cases, makes its result on its
-    ``own``.
+    cases are themselves ``data_files`` of the reference data. ``findings`` says in words what cases, with their
+    answers, show; ``checks`` what models of our own say of each other, or what predictions assume, which no table of
+    accuracy holds. A suite whose published figures are a measured series, not cases, makes its result on its ``own``.
     """
 
     kinds: Mapping[str, Kind]

@@ -28,4 +28,5 @@ SUITE = Suite(
     parts=parts,
     files=("cost-epoch.csv", "cost-hamilton.csv", "cost-lcoe.csv", "cost-energy.csv", "cost-market.csv"),
     findings=findings,
+    checks=cost_market.assumptions,
 )

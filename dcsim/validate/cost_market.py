@@ -8,6 +8,9 @@ from dcsim.validate.owner_cost import RATED, SITE_MW, energy_price, owner, owner
 
 HOUR, POWER, CAPEX = "owner_usd_per_gpu_h", "utility_kw_per_gpu", "capex_usd_per_gw"
 W_PER_GW = 1e9
+OWNERS = ("hyperscaler", "neocloud")
+# Servers whose shares of the cost are printed.
+EXAMPLE, CAPITAL_OF = "hgx-h100-8", "gb200-nvl72"
 # Shares of capital that Bernstein gives with its sum, October 2025.
 BERNSTEIN = "GPUs 39, networking 13, CPUs 3, storage 1 to 1.5, mechanical and electrical about 33"
 NAMEPLATE = f"rated power, as the published one; site of {SITE_MW:g} MW; mean of a weather year"
@@ -70,30 +73,44 @@ def findings(cases: Sequence[Case]) -> list[str]:
     for case, predicted, error in capital:
         found.append(
             f"capital a GW of {case['server']}: {predicted / 1e9:.1f} billion USD ({error:+.1f} %); shares in %: "
-            f"{shares(site(case['server'], RATED).capex_usd())}; buildings, plant and land together "
-            f"{100.0 * site(case['server'], RATED).built_frac:.0f}; published: {BERNSTEIN}"
+            f"{shares(site(case['server'], RATED).capex_usd())}; published: {BERNSTEIN}"
         )
     return found
 
 
 def _of_owner(name: str, hours: Sequence[tuple[Case, float, float]]) -> str:
-    """What an owner's GPU-hours rest on, and what they would cost at the catalog's usual price of the server."""
-    own, of = [hour for hour in hours if hour[0]["owner"] == name], owner(name)
+    """An owner's GPU-hours, and what they would cost at the catalog's usual price of the server."""
+    own = [hour for hour in hours if hour[0]["owner"] == name]
     listed = []
     for case, predicted, error in own:
         usual = owner_cost(case["server"], name, own_price=False).usd_per_gpu_h
         change = 100.0 * (usual / predicted * (1.0 + error / 100.0) - 1.0)
         other = "" if usual == predicted else f"; {usual:.2f} or {change:+.0f} % at the catalog's list price"
         listed.append(f"{case['server']} {predicted:.2f} ({error:+.0f} %{other})")
-    server = own[0][0]["server"]
-    if any("list price" in text for text in listed):
-        listed.append("the prices that it pays are by the firm whose costs these are")
-    return (
-        f"a GPU-hour of a {name}, USD: {', '.join(listed)}; assumed: servers written off over {of.life_years:g} years "
-        f"at {100 * of.wacc_frac:.1f} % a year, their residual by market decay, prices of 2024 and 2025, buildings and "
-        f"plant owned too, energy at {energy_price():.3f} USD/kWh, every hour counted; shares of {server} in %: "
-        f"{shares(owner_cost(server, name).components)}"
+    return f"a GPU-hour of a {name}, USD: {', '.join(listed)}"
+
+
+def assumptions() -> list[str]:
+    """What stands behind each gap: the same for every case of an owner."""
+    found = []
+    for name in OWNERS:
+        of = owner(name)
+        found.append(
+            f"a GPU-hour of a {name} assumes servers written off over {of.life_years:g} years at "
+            f"{100 * of.wacc_frac:.1f} % a year, their residual by market decay, prices of 2024 and 2025, buildings "
+            f"and plant owned too, staff by the megawatt, no property tax, energy at {energy_price():.3f} USD/kWh, every "
+            f"hour counted; shares of {EXAMPLE} in %: {shares(owner_cost(EXAMPLE, name).components)}"
+        )
+    found.append(
+        "what a hyperscaler pays for servers is by the firm whose costs of a GPU-hour these are; at the catalog's list "
+        "price its H100 is beyond a quarter"
     )
+    built = site(CAPITAL_OF, RATED)
+    found.append(
+        f"capital of {CAPITAL_OF}: buildings, plant and land together {100.0 * built.built_frac:.0f} %, where about a "
+        "third is published as mechanical and electrical"
+    )
+    return found
 
 
 MARKET = Kind(
