@@ -106,7 +106,8 @@ def price_path(books: Books, path: str, decline_frac: float | None, why: str) ->
         fall = books.used.use(why, "prices", path, decline)
     else:
         fall = books.used.state(why, "prices", path, decline, decline_frac, "1/year")
-    after = Index(path, -fall, known[-1] / 12)
+    # Sales and rent may fall at other rates on one path, so an index is named by both.
+    after = Index(f"{why}: {path}", -fall, known[-1] / 12)
     prices: Prices = [
         (float(np.interp(month, known, values)), None) if month <= known[-1] else (values[-1], after)
         for month in books.months

@@ -98,8 +98,8 @@ def assumptions() -> list[str]:
         found.append(
             f"a GPU-hour of a {name} assumes servers written off over {of.life_years:g} years at "
             f"{100 * of.wacc_frac:.1f} % a year, their residual by market decay, prices of 2024 and 2025, buildings "
-            f"and plant owned too, staff by the megawatt, no property tax, energy at {energy_price():.3f} USD/kWh, every "
-            f"hour counted; shares of {EXAMPLE} in %: {shares(owner_cost(EXAMPLE, name).components)}"
+            f"and plant owned too, staff by the megawatt, no property tax, energy at {energy_price():.3f} USD/kWh, "
+            f"every hour counted; shares of {EXAMPLE} in %: {shares(owner_cost(EXAMPLE, name).components)}"
         )
     found.append(
         "what a hyperscaler pays for servers is by the firm whose costs of a GPU-hour these are; at the catalog's list "

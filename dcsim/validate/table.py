@@ -41,7 +41,9 @@ def _row(name: str, against: str, part: dict[str, Any]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    """A percentage to a tenth, or to two figures where it is smaller."""
+    """A percentage to a tenth, or to two figures where it is smaller; rounding of the machine is no error."""
     if value is None:
         return "-"
+    if 0 < value < 1e-6:
+        return "< 1e-06"
     return f"{value:.1f}" if value >= 0.95 or value == 0 else f"{value:.2g}" if value >= 1e-3 else f"{value:.0e}"
