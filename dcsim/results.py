@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from dcsim.finance import cashflow
 from dcsim.finance.items import Costed
-from dcsim.finance.ledger import OPERATING, month_number, month_numbers, monthly_flows
+from dcsim.finance.ledger import CATEGORIES, OPERATING, month_number, month_numbers, monthly_flows
 from dcsim.model.scenario import Scenario
 from dcsim.steps import sum_by
 from dcsim.units import SECONDS_PER_HOUR
@@ -53,7 +54,7 @@ class Results:
         """Energy over the plan of a power column. [J]"""
         return float(self.intervals[column].to_numpy() @ self.intervals["duration_s"].to_numpy())
 
-    @property
+    @cached_property
     def first_month(self) -> int:
         """Month number of the first cash flow."""
         return int(month_numbers(self.ledger["month"]).min(initial=month_number(self.scenario.plan.start)))
@@ -78,12 +79,11 @@ class Results:
 
     def flows_usd(self, *categories: str) -> Floats:
         """Monthly cash flow from the first one to the end of the plan, of some categories; before tax if none. [USD]"""
-        return np.asarray(
-            sum(
-                (monthly_flows(self.ledger, self.first_month, self.n_months, of) for of in categories or OPERATING),
-                np.zeros(self.n_months),
-            )
-        )
+        return np.asarray(sum((self._flows_usd[of] for of in categories or OPERATING), np.zeros(self.n_months)))
+
+    @cached_property
+    def _flows_usd(self) -> dict[str, Floats]:
+        return {of: monthly_flows(self.ledger, self.first_month, self.n_months, of) for of in CATEGORIES}
 
     def counted(self, monthly: Floats) -> Floats:
         """A series from the first cash flow on in the dollars that the scenario discounts: nominal, or real."""

@@ -110,8 +110,8 @@ def _rates(flows: Floats, years: Floats) -> Irr:
     if not (flows > 0).any() or not (flows < 0).any():
         return Irr(None, (), "the flows never change sign")
     # A uniform grid in log(1 + r): fine enough that two roots closer than 0.3 % count as one.
-    grid = np.expm1(np.linspace(np.log(0.01), np.log(101.0), 3001))
-    values = np.array([flows @ (1.0 + rate) ** -years for rate in grid])
+    growth = np.linspace(np.log(0.01), np.log(101.0), 3001)
+    grid, values = np.expm1(growth), np.exp(-np.outer(growth, years)) @ flows
     signs = np.sign(values)
     roots = tuple(
         float(brentq(lambda rate: flows @ (1.0 + rate) ** -years, grid[i], grid[i + 1], xtol=1e-12))
