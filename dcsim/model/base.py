@@ -1,8 +1,9 @@
 """The base of every stated model, and the number types with their ranges."""
 
-from typing import Annotated
+import datetime
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(strict=True, gt=0)]
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
@@ -17,3 +18,16 @@ class Stated(BaseModel):
     """Frozen; unknown keys, infinities and NaN are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Lasting(Stated):
+    """A contract with a span of its own."""
+
+    start: datetime.date | None = Field(default=None, description="first day; the plan's if absent")
+    end: datetime.date | None = Field(default=None, description="day after the last; the plan's if absent")
+
+    @model_validator(mode="after")
+    def _end_follows_start(self) -> Self:
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError(f"end {self.end} is not after start {self.start}; swap or correct the dates")
+        return self

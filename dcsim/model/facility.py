@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
 from pydantic import Field, model_validator
 
-from dcsim.model.base import Count, Fraction, Name, Positive, Stated, Text
+from dcsim.model.base import Count, Fraction, Lasting, Name, Positive, Stated, Text
 from dcsim.model.power import BatteryStorage, ContractedDemand, Ppa, Solar
 from dcsim.physics.cooling import COOLING
 from dcsim.physics.electrical import PowerChain
@@ -27,7 +27,7 @@ else:
     Cooling = Annotated[Union[tuple(system.part for system in COOLING.values())], Field(discriminator="kind")]  # noqa: UP007
 
 
-class CleanPower(Stated):
+class CleanPower(Lasting):
     """Carbon-free power under contract, with its certificates."""
 
     name: Name
@@ -40,14 +40,6 @@ class CleanPower(Stated):
     certificate_usd_per_mwh: Annotated[float, Field(strict=True, ge=0, le=1000)] = Field(
         description="paid for each MWh delivered, used or not, on top of the tariff; nominal [USD/MWh]"
     )
-    start: datetime.date | None = Field(default=None, description="first day; the plan's if absent")
-    end: datetime.date | None = Field(default=None, description="day after the last; the plan's if absent")
-
-    @model_validator(mode="after")
-    def _end_follows_start(self) -> Self:
-        if self.start and self.end and self.end <= self.start:
-            raise ValueError(f"end {self.end} is not after start {self.start}; swap or correct the dates")
-        return self
 
 
 class Site(Stated):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dcsim.model.base import Fraction, Name, NonNegative, Positive, Rate, Stated, Text
+from dcsim.model.base import Fraction, Lasting, Name, NonNegative, Positive, Rate, Stated, Text
 
 # Either sign: prices of power fall below zero.
 Price = Annotated[float, Field(strict=True, ge=-5000, le=5000)]
@@ -26,7 +26,7 @@ class ContractedDemand(Stated):
         return self
 
 
-class PowerContract(Stated):
+class PowerContract(Lasting):
     """A power purchase agreement: what a plant generates, in which hours, for how long."""
 
     name: Name
@@ -43,14 +43,6 @@ class PowerContract(Stated):
     certificates: bool = Field(
         default=True, description="whether the certificates are the site's, so that its energy counts as carbon-free"
     )
-    start: datetime.date | None = Field(default=None, description="first day; the plan's if absent")
-    end: datetime.date | None = Field(default=None, description="day after the last; the plan's if absent")
-
-    @model_validator(mode="after")
-    def _end_follows_start(self) -> Self:
-        if self.start and self.end and self.end <= self.start:
-            raise ValueError(f"end {self.end} is not after start {self.start}; swap or correct the dates")
-        return self
 
 
 class PhysicalPpa(PowerContract):
