@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dcsim.finance.ledger import month_name, month_numbers, monthly_flows
+from dcsim.finance.ledger import OPERATING, month_name, month_numbers, monthly_flows
 from dcsim.runs import Run
 from dcsim.units import mw_from_w
 
@@ -196,9 +196,11 @@ def energy_by_use(run: Run) -> Chart:
     return Chart(finding, figure, "Dark bars are IT, light bars the facility around it.")
 
 
-def capex_by_class(run: Run) -> Chart:
-    """Capital by asset class and phase, replacements included."""
+def capex_by_class(run: Run) -> Chart | None:
+    """Capital by asset class and phase, replacements included; none where everything is rented."""
     capex = run.ledger[run.ledger["category"] == "capex"]
+    if capex.empty:
+        return None
     asset_class = capex["item"].str.split(":").str[0]
     table = -capex["amount_usd"].groupby([asset_class, capex["phase"]]).sum().unstack(fill_value=0) / 1e6
     totals = table.sum(axis=1).sort_values()
@@ -240,7 +242,8 @@ def cumulative_cash_flow(run: Run) -> Chart:
                 hovertemplate="%{x}: %{y:,.2f} M USD<extra>" + category + "</extra>",
             )
         )
-    cumulative = np.cumsum(monthly_flows(run.ledger, first, count)) / 1e6
+    before_tax = run.ledger[run.ledger["category"].isin(OPERATING)]
+    cumulative = np.cumsum(monthly_flows(before_tax, first, count)) / 1e6
     figure.add_trace(
         go.Scatter(
             x=names,
@@ -360,7 +363,7 @@ OPTIONAL: dict[str, Callable[[Run], Chart | None]] = {
     "service-load": load_of_services,
 }
 
-FIGURES: dict[str, Callable[[Run], Chart]] = {
+FIGURES: dict[str, Callable[[Run], Chart | None]] = {
     "power": power_over_time,
     "energy": energy_by_use,
     "pue": pue_by_month_and_hour,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from dcsim.reports.run_report import html
 from plans import small
 
 from dcsim import pipeline, runs
@@ -178,6 +179,7 @@ def test_a_cloud_is_rented_by_the_hour_and_nothing_else_is_paid(ran):
     assert set(run.ledger.loc[run.ledger["category"] == "opex", "item"]) == set(rent["item"])
     intervals = run.intervals
     assert rent["quantity"].sum() == pytest.approx((intervals["gpus_energised"] * intervals["duration_s"]).sum() / 3600)
+    assert "chart-capex" not in html(run)
     on_demand = ran("economics.tenure={kind: cloud, commitment: on_demand, price_factors: {main: 2.0}}")
     held = (intervals["gpus_allocated"] * intervals["duration_s"]).sum() / 3600
     assert rows(on_demand, "cloud rent")["quantity"].sum() == pytest.approx(held)
