@@ -21,7 +21,9 @@ from . import investment, run_report, workbook
 )
 @click.option("--investment", "committee", is_flag=True, help="Write the tables of an investment committee instead.")
 @click.option(
-    "--xlsx", type=click.Path(dir_okay=False, path_type=Path), help="Write the workbook with live formulas to this file."
+    "--xlsx",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the workbook with live formulas to this file.",
 )
 def report(folder: Path, out: Path | None, committee: bool, xlsx: Path | None) -> None:
     """Write the HTML report of a run folder again, its tables for an investment committee, or its workbook.

@@ -44,7 +44,7 @@ def chart_html(identity: str, figure: go.Figure) -> str:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        height=380,
+        height=figure.layout.height or 380,
         font={"family": "system-ui, sans-serif", "size": 12},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"font": {"color": "#111"}, "bgcolor": "#f4f4f4"},

@@ -64,7 +64,7 @@ def html(run: Run) -> str:
         run=run,
         cards=_cards(run),
         charts=charts,
-        assumptions=_assumptions(run),
+        assumptions=assumptions(run),
         longest_wait=max(run.findings["pools"], key=lambda one: one["mean_wait_h"] or 0.0),
     )
 
@@ -90,7 +90,8 @@ def _cards(run: Run) -> list[dict[str, Any]]:
     return cards
 
 
-def _assumptions(run: Run) -> list[dict[str, Any]]:
+def assumptions(run: Run) -> list[dict[str, Any]]:
+    """Every value used, with the title and address of its source, and whether it is a guess."""
     rows = []
     known = sources()
     for used in run.assumptions.to_dict("records"):
