@@ -70,7 +70,7 @@ def test_the_accuracy_tables_are_what_the_suites_say(monkeypatch):
     """README holds what ``dcsim validate --all --markdown`` prints; the part that needs data, where it is at hand."""
     if data_dir() is not None:
         monkeypatch.setenv("DCSIM_DATA_DIR", str(data_dir()))
-    form = markdown(run(name, suite, shipped_cases(name, suite)) for name, suite in SUITES.items())
+    form = markdown(run(name, suite, shipped_cases(name, suite), checks=False) for name, suite in SUITES.items())
     without_data, with_data = form.split("\n\n")
     assert without_data in README
     if data_dir() is not None:
