@@ -29,7 +29,7 @@ VERBS = {
     "scenario": ("dcsim.model.cli", "scenario", "List, show and check scenarios; print their JSON Schema."),
     "catalog": ("dcsim.catalog.cli", "catalog_", "List and show the figures that dcsim uses, with their sources."),
     "explain": ("dcsim.study.explain.cli", "explain", "Show the ledger rows and stages behind a figure of a run."),
-    "report": ("dcsim.reports.cli", "report", "Write the HTML report of a run folder again."),
+    "report": ("dcsim.reports.cli", "report", "Write a run's report again, committee tables or a workbook."),
     "calibrate": ("dcsim.calibration.cli", "calibrate", "Fit profiles of hardware and software from measurements."),
     "validate": ("dcsim.validate.cli", "validate", "Compare predictions with published figures."),
 }

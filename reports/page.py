@@ -1,11 +1,13 @@
 """One HTML page that opens offline: plotly.js once, figures with fixed ids, colours for light and dark."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import jinja2
 import plotly.graph_objects as go
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 CONFIG = {"responsive": True, "displayModeBar": False}
@@ -23,6 +25,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["millions"] = millions
+    environment.filters["breakable"] = breakable
     return environment
 
 
@@ -35,6 +39,16 @@ def number(value: Any) -> str:
     if abs(value) >= 1e6:
         return f"{value / 1e6:,.4g} M" if abs(value) < 1e10 else f"{value / 1e9:,.4g} G"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def millions(usd: float | None) -> str:
+    """Write dollars as millions with one digit, a dash for none and for exactly nothing."""
+    return "–" if not usd else f"{round(usd / 1e6, 1) + 0.0:,.1f}"
+
+
+def breakable(name: str) -> Markup:
+    """Let a name of the catalog break where its words end."""
+    return Markup(re.sub("([_:])", r"\1<wbr>", str(escape(name))))
 
 
 def chart_html(identity: str, figure: go.Figure) -> str:

@@ -64,6 +64,7 @@ HEAVY = {
     "torch": {"calibration"},
     "pynvml": {"calibration"},
     "plotly": {"reports"},
+    "xlsxwriter": {"reports"},
     "pvlib": {"catalog"},
     "click": {"cli"},
 }

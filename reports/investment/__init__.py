@@ -4,8 +4,7 @@ from dcsim.runs import Run
 
 from ..page import chart_html, render
 from ..run_report import assumptions
-from . import returns, tables, verdict
-from .checks import checks
+from . import checks, returns, tables, verdict
 from .figures import FIGURES
 
 FILE = "investment.html"
@@ -42,7 +41,7 @@ def html(run: Run) -> str:
         capacity=tables.capacity(run),
         schedule=tables.schedule(run),
         value=returns.value(run),
-        checks=checks(run),
+        checks=checks.checks(run),
         charts=charts,
         assumptions=assumptions(run),
     )

@@ -21,7 +21,7 @@ def _waterfall(names: Sequence[str], values: Sequence[float], total: float, unit
             measure=["relative"] * len(names) + ["total"],
             y=[*names, "all"],
             x=[*values, total],
-            text=[f"{value:,.4g}" for value in (*values, total)],
+            text=[f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}" for value in (*values, total)],
             textposition="outside",
             cliponaxis=False,
             increasing={"marker": {"color": BLUE}},
@@ -33,7 +33,7 @@ def _waterfall(names: Sequence[str], values: Sequence[float], total: float, unit
     )
     top = max(np.cumsum(values).max(initial=0.0), total)
     figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(range=[min(0.0, float(np.cumsum(values).min(initial=0.0))), 1.18 * float(top)])
+    figure.update_xaxes(range=[min(0.0, float(np.cumsum(values).min(initial=0.0))), 1.22 * float(top)])
     return figure
 
 
@@ -94,21 +94,26 @@ def gpu_hour(run: Run) -> Chart | None:
     if hours <= 0:
         return None
     found = components(run)
-    values = (found["worth_usd"] / hours).tolist()
-    total = float(sum(values))
-    figure = _waterfall(found["group"].tolist(), values, total, "USD")
+    total = float(found["worth_usd"].sum()) / hours
+    # What is too small to be seen stands together.
+    small = found["worth_usd"].abs() < SMALL * found["worth_usd"].sum()
+    shown = {str(name): float(of) / hours for name, of in found.loc[~small, ["group", "worth_usd"]].to_numpy()}
+    if small.any():
+        shown[f"{int(small.sum())} others"] = float(found.loc[small, "worth_usd"].sum()) / hours
+    figure = _waterfall(list(shown), list(shown.values()), total, "USD")
     figure.update_xaxes(title="cost of a GPU-hour [USD/GPU-h]")
     owned = float(found.loc[found["kind"] != "operating cost", "worth_usd"].sum()) / hours
     finding = (
         f"A GPU-hour costs {total:.2f} USD, {owned:.2f} of it capital less residual value and "
         f"{total - owned:.2f} operating cost"
     )
-    figure.update_layout(height=480)
+    figure.update_layout(height=140 + 24 * (len(shown) + 1))
     return Chart(
         finding, figure, "Present value of each component over that of the GPU-hours held by jobs and services."
     )
 
 
+SMALL = 0.01
 PROFIT = (
     ("revenue", ("revenue_usd",), GREEN),
     ("operating cost", ("opex_usd",), ORANGE),
@@ -153,7 +158,7 @@ def profit(run: Run) -> Chart:
     black = [str(year) for year, value in net.items() if value > 0]
     total = float(net.sum())
     verb = "gains" if total >= 0 else "loses"
-    finding = f"The plan {verb} {abs(total):,.1f} M USD over {len(net)} years; {len(black)} of them end in profit"
+    finding = f"The plan {verb} {abs(total):,.1f} M USD in all; {len(black)} of {len(net)} calendar years end in profit"
     return Chart(finding, figure, "Straight-line depreciation over book lives; nominal dollars.")
 
 
@@ -210,14 +215,16 @@ def loan(run: Run) -> Chart | None:
             "side": "right",
             "range": [1.1 * low, 1.15 * high],
             "showgrid": False,
+            "tickmode": "auto",
+            "nticks": 6,
         },
     )
     figure.update_xaxes(title="month")
     top = float(table["debt_balance_usd"].max()) / 1e6
     least = f"{min(covers):.2f}" if covers else "nothing"
-    kept = f"misses the covenant of {found['dscr']:g} in {found['misses']} of {found['years']} years"
+    kept = f"misses the covenant of {found['dscr']:g} in {found['missed_in']}"
     if covers and not found["misses"]:
-        kept = f"keeps the covenant of {found['dscr']:g} in all {found['years']} years"
+        kept = f"keeps the covenant of {found['dscr']:g} in {found['kept_in']}"
     finding = f"The loan peaks at {top:,.1f} M USD; its cover {kept}, at the least {least}"
     return Chart(
         finding, figure, "Cover: cash after unlevered tax over scheduled interest and principal, by calendar year."

@@ -95,9 +95,11 @@ def debt_by_year(run: Run) -> dict[str, Any] | None:
             }
         )
     covers = [row["cover"] for row in rows if row["cover"] is not None]
+    n, misses = len(covers), int(np.sum(np.array(covers) < loan["dscr"] * (1 - 1e-9)))
     return {
         **loan,
         "rows": rows,
-        "misses": int(np.sum(np.array(covers) < loan["dscr"] * (1 - 1e-9))),
-        "years": len(covers),
+        "misses": misses,
+        "kept_in": "its only year" if n == 1 else f"all {n} years",
+        "missed_in": "its only year" if n == 1 else f"{misses} of {n} years",
     }

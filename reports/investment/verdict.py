@@ -24,6 +24,7 @@ OF_MONEY = (
     "optics",
     "price_indices",
 )
+UNITS = ("1", "1/year", "year", "month", "FTE", "h/year")
 N_RISKS = 8
 
 
@@ -60,14 +61,14 @@ def rules(run: Run) -> list[Rule]:
     dollars = run.scenario["economics"]["dollars"]
     found = [
         Rule(
-            f"net present value{after} at {discount:.1%} a year, {dollars}",
+            f"net present value{after} in {dollars} dollars at {discount:.1%} a year",
             "above 0",
             _money(npv),
             None if npv is None else npv > 0,
         ),
         Rule(
             "payback, undiscounted",
-            f"within the plan of {run.scenario['plan']['years']} years",
+            "before the plan ends",
             "not within the plan" if payback is None else f"{payback:.1f} years from the first payment",
             payback is not None,
         ),
@@ -103,10 +104,10 @@ def verdict(run: Run) -> dict[str, Any]:
     if not missed:
         count = f"all {len(found)} rules"
         return {"word": "invest", "sentence": f"The plan keeps {count}.", "rules": found}
-    what = "; ".join(f"{rule.what} is {rule.has}, not {rule.needs}" for rule in missed[:2])
+    what = "; ".join(f"{rule.what}: {rule.has}" for rule in missed)
     return {
         "word": "do not invest as planned",
-        "sentence": f"The plan misses {len(missed)} of {len(found)} rules: {what}.",
+        "sentence": f"The plan misses {len(missed)} of {len(found)} rules. {what[:1].upper() + what[1:]}.",
         "rules": found,
     }
 
@@ -136,7 +137,7 @@ def ask(run: Run) -> list[dict[str, Any]]:
     found = []
     for name, heading, factor, unit in cards:
         of = run.kpis[name]
-        value = None if of["value"] is None else of["value"] * factor
+        value = None if of["value"] is None else of["value"] * factor + 0.0
         reason = of.get("reason", "")
         found.append(
             {"heading": heading, "value": value, "unit": unit, "definition": of["definition"], "reason": reason}
@@ -159,12 +160,14 @@ def risks(run: Run) -> list[dict[str, Any]]:
         .reset_index()
     )
     order = np.argsort(-found["worth_usd"].abs().to_numpy(), kind="stable")[:N_RISKS]
-    rates = run.findings["finance"]["indices"]
+    rates = {name: rate + 0.0 for name, rate in run.findings["finance"]["indices"].items()}
     rows = []
     for one in found.iloc[order].to_dict("records"):
-        grows = [f"{rates[name]:+.1%} a year" for name in str(one["index"]).split(", ") if name]
+        grows = [
+            f"{rates[name]:+.1%} a year" if rates[name] else "not" for name in str(one["index"]).split(", ") if name
+        ]
         known = {str(name): value for name, value in one.items()}
-        rows.append({**known, "grows": ", ".join(grows) or "nominal", "guess": "assumption" in str(one["source"])})
+        rows.append({**known, "grows": ", ".join(grows) or "not indexed", "guess": "assumption" in str(one["source"])})
     return rows
 
 
@@ -172,9 +175,11 @@ def guesses(run: Run) -> list[dict[str, Any]]:
     """Judgement about money with the widest range for its value."""
     rows = []
     for row in assumptions(run):
-        if not row["guess"] or row["table"] not in OF_MONEY or pd.isna(row["low"]) or not row["value"]:
+        of_money = row["table"] in OF_MONEY and ("USD" in row["unit"] or row["unit"] in UNITS)
+        if not row["guess"] or not of_money or pd.isna(row["low"]) or not row["value"]:
             continue
-        rows.append({**row, "spread": (row["high"] - row["low"]) / abs(row["value"])})
+        if row["high"] > row["low"]:
+            rows.append({**row, "spread": (row["high"] - row["low"]) / abs(row["value"])})
     return sorted(rows, key=lambda row: -row["spread"])[:N_RISKS]
 
 

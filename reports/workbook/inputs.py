@@ -8,10 +8,11 @@ import pandas as pd
 
 from dcsim.catalog.hardware import server_gpu, server_has_gpus
 from dcsim.finance.depreciation import MACRS, REAL_PROPERTY_YEARS, macrs_frac
+from dcsim.finance.ledger import month_name
 from dcsim.runs import Run
 
 from ..flows import first_flow, month_of, valuation_month
-from .book import FIRST_ROW, LEFT, Book, Sheet, column
+from .book import LEFT, Book, Sheet, column
 
 LEGEND = (
     ("input", "a value to change: every sheet follows"),
@@ -159,9 +160,21 @@ def _debt(run: Run) -> list[Input]:
         Input("dscr", "cover of the debt service: the covenant", loan["dscr"], "1", "scenario", "ratio"),
         Input("repayment", "equal payments, or in the shape of the cash flow", debt["repayment"], "", "scenario"),
         Input("draws", "whether equity is paid in beside the loan or before it", debt["draws"], "", "scenario"),
-        Input("first_payment", "number of the month of the first payment", first, "month", "scenario", kind="fact"),
         Input(
-            "interest_from", "number of the month that first pays interest", interest, "month", "scenario", kind="fact"
+            "first_payment",
+            f"month of the first payment, {loan['first_payment']}, by number",
+            first,
+            "month",
+            "scenario",
+            kind="fact",
+        ),
+        Input(
+            "interest_from",
+            f"month that first pays interest, {loan['interest_from']}, by number",
+            interest,
+            "month",
+            "scenario",
+            kind="fact",
         ),
     ]
 
@@ -170,10 +183,11 @@ def _facts(run: Run) -> list[Input]:
     """What the simulated plan says of itself, and what a GPU can do."""
     scenario, kpis = run.scenario, run.kpis
     utility_mw = sum(phase["utility_mw"] for phase in scenario["facility"]["phases"])
+    valued, first = valuation_month(run), first_flow(run)
     it, whole = (kpis[name]["value"] for name in ("it_energy_mwh", "facility_energy_mwh"))
     facts = [
-        ("valuation_month", "number of the month to which present values refer", valuation_month(run), "month"),
-        ("first_flow", "number of the month of the first cash flow", first_flow(run), "month"),
+        ("valuation_month", f"number of the month of present values, {month_name(valued)}", valued, "month"),
+        ("first_flow", f"number of the month of the first cash flow, {month_name(first)}", first, "month"),
         ("plan_years", "length of the plan", scenario["plan"]["years"], "year"),
         ("utility_mw", "utility power of all phases", utility_mw, "MW"),
         ("installed_gpus", "GPUs at the end of the plan", kpis["gpus_installed"]["value"], "GPU"),
@@ -201,8 +215,8 @@ def write(book: Book, run: Run) -> None:
     """Write the sheet of inputs."""
     sheet = book.sheet("Inputs", f"Inputs of {run.scenario['name']}")
     for index, (kind, meaning) in enumerate(LEGEND):
-        sheet.text(f"E{FIRST_ROW + index}", kind, kind)
-        sheet.text(f"F{FIRST_ROW + index}", meaning, "soft")
+        sheet.text(f"A{2 + index}", kind, kind)
+        sheet.text(f"B{2 + index}", meaning, "soft")
     finance = run.findings["finance"]
     blocks = [
         ("Discounting", _discounting(run)),
@@ -211,22 +225,23 @@ def write(book: Book, run: Run) -> None:
         ("Debt", _debt(run) if finance["loan"] else []),
         ("From the simulation and the catalog", _facts(run)),
     ]
-    row = FIRST_ROW - 1
+    row = 3 + len(LEGEND)
     for title, inputs in blocks:
         if not inputs:
             continue
-        sheet.head(row, (title, "value", "unit", "source"))
+        sheet.head(row, (title, "value", "unit", "source", "meaning"))
         row += 1
         for one in inputs:
             _put(book, sheet, row, one)
             row += 1
         row += 1
     _schedules(book, sheet, row)
-    sheet.layout((58, 14, 9, 22, 9, 40), freeze=(2, 1), months=None)
+    sheet.layout((38, 16, 9, 20, 16), freeze=(5, 1), months=None)
 
 
 def _put(book: Book, sheet: Sheet, row: int, one: Input) -> None:
-    sheet.text(f"A{row}", f"{one.name}: {one.meaning}")
+    sheet.text(f"A{row}", one.name)
+    sheet.text(f"E{row}", one.meaning, "soft")
     sheet.text(f"C{row}", one.unit, "soft")
     sheet.text(f"D{row}", one.source, "soft")
     cell = f"B{row}"
@@ -237,7 +252,24 @@ def _put(book: Book, sheet: Sheet, row: int, one: Input) -> None:
         sheet.worksheet.data_validation(cell, {"validate": "list", "source": list(CHOICES[one.name])})
     else:
         sheet.number(cell, one.value, one.number, one.kind)
+        if one.kind == "input":
+            sheet.worksheet.data_validation(cell, _limits(one.name))
     book.define(one.name, "Inputs", cell)
+
+
+def _limits(name: str) -> dict[str, Any]:
+    """Values that a spreadsheet takes for an input: what the scenario takes for it."""
+    if name == "term_years":
+        return {"validate": "integer", "criteria": "between", "minimum": 1, "maximum": 40}
+    if name == "dscr":
+        return {"validate": "decimal", "criteria": "between", "minimum": 0.01, "maximum": 10}
+    share = name.endswith("_frac") or name == "tax_rate"
+    return {
+        "validate": "decimal",
+        "criteria": "between",
+        "minimum": 0 if share else -0.99,
+        "maximum": 1 if share else 10,
+    }
 
 
 def _schedules(book: Book, sheet: Sheet, row: int) -> None:

@@ -1,7 +1,8 @@
 """Rates of return: all that make a flow worth nothing are counted, and one is said only where it is the only one.
 
-Present values stand over a grid of rates; each change of sign is a rate of return, and starts IRR where it is. XIRR is
-solved by Newton's rule in cells from there: the function of spreadsheets stops at 1e-8 and fails at negative rates.
+Present values are looked at over a grid of rates, as the engine does; each change of sign is a rate of return, and IRR
+starts at it. XIRR is solved by Newton's rule in cells from there: the function of spreadsheets stops at 1e-8 and fails
+at negative rates.
 """
 
 import datetime
@@ -16,71 +17,80 @@ from .returns import FLOWS, Worth
 
 Floats = NDArray[np.float64]
 
-# Steps of 0.3 % from -99 % to +10,000 % a year, as the engine looks.
-GRID = np.expm1(np.linspace(np.log(0.01), np.log(101.0), 3001))
-TOP = 12
-BOTTOM = TOP + len(GRID) - 1
+# 1 + rate in steps of 0.3 %: from -99 % to +10,000 % a year.
+LOWEST, HIGHEST, N_STEPS = 0.01, 101.0, 3000
 LETTERS = dict(zip(FLOWS, "BCD", strict=True))
 # Rows of what is found.
-COUNT, GUESS, RATE, NEWTON = 4, 5, 6, 7
+COUNT, BELOW, RATE, NEWTON = 4, 5, 6, 7
 STEPS = 3
+PROFILE = 13
+SHOWN = tuple(range(-50, 105, 5))
 # A spreadsheet counts days from here.
 EPOCH = datetime.date(1899, 12, 30)
 
 
 def write(book: Book, found: Worth) -> None:
     """Write the sheet of rates."""
-    sheet = book.sheet("Rates", "Rates of return: present value of each flow over the rate, USD, and where it is zero")
+    sheet = book.sheet("Rates", "Rates of return of each flow, and its present value over the rate, USD")
     sheet.head(3, ("", *FLOWS))
     for row, label in (
-        (COUNT, "rates that make the present value zero"),
-        (GUESS, "rate a month below the last of them"),
+        (COUNT, "rates that make the present value zero, of -99 % to +10,000 % a year"),
+        (BELOW, "rate a month just below the last of them"),
         (RATE, "internal rate of return, a year, if it is the only one"),
         *((NEWTON + step, f"XIRR of the project, step {step}") for step in range(STEPS + 1)),
     ):
         sheet.text(f"A{row}", label)
-    sheet.text(f"A{TOP - 1}", "annual rate", "head")
-    for index, rate in enumerate(GRID):
-        sheet.number(f"A{TOP + index}", rate, "factor", "soft")
+    sheet.head(PROFILE - 1, ("present value at an annual rate", *FLOWS))
+    for index, percent in enumerate(SHOWN):
+        sheet.number(f"A{PROFILE + index}", percent / 100, "rate")
     for word, letter in LETTERS.items():
-        _grid(book, sheet, letter, word, found)
         _root(book, sheet, letter, word, found)
+        _profile(book, sheet, letter, word, found)
     _xirr(book, sheet, found)
-    sheet.layout((50, 18, 18, 18), freeze=(TOP - 1, 1), months=None)
+    sheet.layout((62, 18, 18, 18), freeze=(3, 1), months=None)
 
 
-def _grid(book: Book, sheet: Sheet, letter: str, word: str, found: Worth) -> None:
-    """Present value at each rate of the grid, as one formula over all of them."""
-    returns = book.sheets["Returns"]
-    n = book.months.n - found.start
-    values = (1.0 + GRID[:, None]) ** -(np.arange(n) / 12) @ found.flows[word][found.start :]
-    years = f"(Returns!${column(found.start)}$3:${column(book.months.n - 1)}$3-first_flow)/12"
-    flow = returns.span(word, start=found.start)
-    formula = f"{{=MMULT((1+$A${TOP}:$A${BOTTOM})^(-{years}),TRANSPOSE({flow}))}}"
-    style = book.style("calc", "usd")
-    sheet.worksheet.write_array_formula(f"{letter}{TOP}:{letter}{BOTTOM}", formula, style, float(values[0]))
-    for index, value in enumerate(values.tolist()):
-        if index:
-            sheet.worksheet.write_number(f"{letter}{TOP + index}", value, style)
+def _years(book: Book, found: Worth) -> str:
+    """Years of each month from the first cash flow on."""
+    return f"((Returns!${column(found.start)}$3:${column(book.months.n - 1)}$3-first_flow)/12)"
 
 
 def _root(book: Book, sheet: Sheet, letter: str, word: str, found: Worth) -> None:
-    """Count the rates, and polish the one if it is one."""
-    flows = found.flows[word][found.start :]
-    rate = cashflow.irr(flows)
-    changes = f"(SIGN({letter}{TOP}:{letter}{BOTTOM - 1})*SIGN({letter}{TOP + 1}:{letter}{BOTTOM})<0)"
-    sheet.formula(f"{letter}{COUNT}", f"=SUMPRODUCT({changes}*1)", len(rate.roots), "", "key")
-    below = f"SUMPRODUCT(MAX({changes}*(1+$A{TOP}:$A{BOTTOM - 1})))"
-    guess = float(GRID[np.searchsorted(GRID, max(rate.roots)) - 1]) if rate.roots else 0.0
-    formula = f"=IF({letter}{COUNT}=0,0,{below}^(1/12)-1)"
-    sheet.formula(f"{letter}{GUESS}", formula, (1.0 + guess) ** (1 / 12) - 1.0, "factor")
+    """Count the changes of sign, and polish the one if it is one."""
     flow = book.sheets["Returns"].span(word, start=found.start)
-    undefined = f'"undefined: "&{letter}{COUNT}&" rates make the present value zero"'
-    formula = f"=IF({letter}{COUNT}=1,(1+IRR({flow},{letter}{GUESS}))^12-1,{undefined})"
-    value = (
-        f"undefined: {len(rate.roots)} rates make the present value zero" if rate.rate_frac is None else rate.rate_frac
-    )
+    rate = cashflow.irr(found.flows[word][found.start :])
+    step = f"LN({HIGHEST:g}/{LOWEST:g})/{N_STEPS}"
+
+    def grid(shift: int) -> str:
+        return f"EXP(LN({LOWEST:g})+(ROW($A$1:$A${N_STEPS})-{1 - shift})*{step})"
+
+    def worth(shift: int) -> str:
+        return f"MMULT({grid(shift)}^(-{_years(book, found)}),TRANSPOSE({flow}))"
+
+    changes = f"(SIGN({worth(0)})*SIGN({worth(1)})<0)"
+    style = book.style("key", "")
+    sheet.worksheet.write_array_formula(f"{letter}{COUNT}", f"{{=SUM({changes}*1)}}", style, float(len(rate.roots)))
+    below = 0.0
+    if rate.roots:
+        edges = np.log(LOWEST) + np.arange(N_STEPS + 1) * np.log(HIGHEST / LOWEST) / N_STEPS
+        below = float(np.exp(edges[np.searchsorted(edges, np.log1p(max(rate.roots))) - 1] / 12)) - 1.0
+    formula = f"{{=IF({letter}{COUNT}=0,0,MAX({changes}*{grid(0)})^(1/12)-1)}}"
+    sheet.worksheet.write_array_formula(f"{letter}{BELOW}", formula, book.style("calc", "factor"), below)
+    undefined = f'"undefined: "&{letter}{COUNT}&" rates"'
+    formula = f"=IF({letter}{COUNT}=1,(1+IRR({flow},{letter}{BELOW}))^12-1,{undefined})"
+    value = f"undefined: {len(rate.roots)} rates" if rate.rate_frac is None else rate.rate_frac
     sheet.formula(f"{letter}{RATE}", formula, value, "rate", "key")
+
+
+def _profile(book: Book, sheet: Sheet, letter: str, word: str, found: Worth) -> None:
+    """Present value at some rates, for a chart and the eye."""
+    flow = book.sheets["Returns"].span(word, start=found.start)
+    years = np.arange(book.months.n - found.start) / 12
+    for index, percent in enumerate(SHOWN):
+        row = PROFILE + index
+        formula = f"=SUMPRODUCT({flow},(1+$A{row})^(-{_years(book, found)}))"
+        value = float(found.flows[word][found.start :] @ (1.0 + percent / 100) ** -years)
+        sheet.formula(f"{letter}{row}", formula, value, "usd")
 
 
 def last_days(book: Book) -> list[datetime.date]:

@@ -1,5 +1,7 @@
 """Every key figure of money by formula, beside what the run says and what has changed since."""
 
+from collections.abc import Sequence
+
 from dcsim.finance.cashflow import irr
 from dcsim.kpi_money import MONEY
 from dcsim.runs import Run
@@ -14,11 +16,24 @@ TOP = 5
 FORMATS = {"USD": "usd", "1/year": "rate", "USD/year": "usd", "USD/MW": "usd", "GPU": "count", "GPU/MW": "count"}
 # Figures of one digit of dollars and of pure numbers.
 SMALL = {"cost_usd_per_gpu_h": "ratio", "cost_usd_per_pflop_day": "ratio", "irr_roots": ""}
-UNCHANGED = "undefined: the flows never change sign"
-NEVER = "undefined: the cumulative cash flow is still negative at the end of the plan"
+# What a formula says where its figure has no value, by figure; rates of return say how many there are.
+UNDEFINED = {
+    "mirr_frac": "undefined: no change of sign",
+    "payback_years": "undefined: not within the plan",
+    "discounted_payback_years": "undefined: not within the plan",
+    "moic": "undefined: nothing is paid in",
+    "moic_equity": "undefined: nothing is paid in",
+    "lost_contribution_usd": "undefined: no GPU is energised",
+    "cost_usd_per_gpu_h": "undefined: no GPU time is held",
+    "cost_usd_per_pflop_day": "undefined: no GPU time is held",
+    "llcr": "undefined: nothing is owed",
+    "dscr_min": "undefined: no payment in the plan",
+    "dscr_mean": "undefined: no payment in the plan",
+}
+RATES = {"irr_frac": "project", "xirr_frac": "project", "irr_after_tax_frac": "after_tax", "irr_equity_frac": "equity"}
 
 
-def write(book: Book, run: Run, lines: list[Line], found: Worth) -> None:
+def write(book: Book, run: Run, lines: Sequence[Line], found: Worth) -> None:
     """Fill the sheet of the summary, which was added first so that it is seen first."""
     sheet = book.sheets["Summary"]
     sheet.text("A2", run.scenario["description"], "soft")
@@ -40,7 +55,7 @@ def write(book: Book, run: Run, lines: list[Line], found: Worth) -> None:
             continue
         value = known["value"]
         # Where a figure is undefined by its numbers, its formula says so in words of its own.
-        said = _undefined(name, book, found) if value is None else value
+        said = _undefined(name, found) if value is None else value
         sheet.formula(f"B{row}", f"={formulas[name]}", said, number, "key")
         if value is None:
             sheet.text(f"D{row}", f"undefined: {known['reason']}", "soft")
@@ -51,19 +66,16 @@ def write(book: Book, run: Run, lines: list[Line], found: Worth) -> None:
     row = TOP + len(MONEY) + 1
     sheet.text(f"A{row}", "Checks")
     sheet.formula(f"B{row}", "=Checks!C3", "all hold", "", "key")
-    sheet.layout((30, 18, 10, 18, 16, 90), freeze=(TOP - 1, 1), months=None)
+    sheet.layout((30, 28, 10, 18, 16, 90), freeze=(TOP - 1, 1), months=None)
 
 
-def _undefined(name: str, book: Book, found: Worth) -> str:
-    if "payback" in name:
-        return NEVER
-    if name == "mirr_frac":
-        return UNCHANGED
-    word = {"irr_after_tax_frac": "after_tax", "irr_equity_frac": "equity"}.get(name, "project")
-    return f"undefined: {len(irr(found.flows[word][found.start :]).roots)} rates make the present value zero"
+def _undefined(name: str, found: Worth) -> str:
+    if name in UNDEFINED:
+        return UNDEFINED[name]
+    return f"undefined: {len(irr(found.flows[RATES[name]][found.start :]).roots)} rates"
 
 
-def key_figures(book: Book, run: Run, lines: list[Line], found: Worth) -> dict[str, str]:
+def key_figures(book: Book, run: Run, lines: Sequence[Line], found: Worth) -> dict[str, str]:
     """Formula of each figure that the scenario defines."""
     figures = _always(book, run, lines)
     if run.scenario["economics"]["revenue"]["kind"] == "none":
@@ -80,15 +92,21 @@ def key_figures(book: Book, run: Run, lines: list[Line], found: Worth) -> dict[s
         figures |= {
             "npv_equity_usd": f"SUM({returns.span('equity_pv')})",
             "irr_equity_frac": f"Rates!D{RATE}",
-            "moic_equity": _multiple(returns, "equity"),
+            "moic_equity": _multiple(returns, "equity", "moic_equity"),
             "peak_equity_usd": f"MAX(0,-MIN({returns.span('equity_sum')}))",
         }
     return figures
 
 
-def _multiple(returns: Sheet, word: str) -> str:
+def _unless(name: str, undefined: str, formula: str) -> str:
+    """A figure, or what is said in its place where it has no value."""
+    return f'IF({undefined},"{UNDEFINED[name]}",{formula})'
+
+
+def _multiple(returns: Sheet, word: str, name: str) -> str:
     flow = returns.span(word)
-    return f'IF(SUMIF({flow},"<0")=0,"undefined: nothing is paid in",SUMIF({flow},">0")/-SUMIF({flow},"<0"))'
+    paid, back = (f'SUMIF({flow},"{sign}0")' for sign in "<>")
+    return _unless(name, f"{paid}=0", f"{back}/-{paid}")
 
 
 def _project(book: Book, returns: Sheet, found: Worth) -> dict[str, str]:
@@ -97,54 +115,54 @@ def _project(book: Book, returns: Sheet, found: Worth) -> dict[str, str]:
     months = book.months.n - found.start
     flow = returns.span("project", start=found.start)
 
-    def payback(word: str) -> str:
+    def payback(word: str, name: str) -> str:
         gone = f"MAX({returns.span(word)})"
-        return f'IF({gone}={months},"{NEVER}",{gone}/12)'
+        return _unless(name, f"{gone}={months}", f"{gone}/12")
 
     first_year = returns.span("first_year")
     earned = f"SUMPRODUCT({first_year},{statement.span('ebitda_usd')})"
     stood = f"SUMPRODUCT({first_year},{statement.span('gpus_energised')})"
+    waited = f"SUM({column_of(book, 'gpu_months')})"
     monthly = "(1+discount_rate)^(1/12)-1"
+    modified = f"(1+MIRR({flow},{monthly},{monthly}))^12-1"
     return {
         "npv_usd": f"SUM({returns.span('project_pv')})",
         "irr_frac": f"Rates!B{RATE}",
         "irr_roots": f"Rates!B{COUNT}",
         "xirr_frac": f"IF(Rates!B{COUNT}=1,Rates!B{NEWTON + STEPS},Rates!B{RATE})",
-        "mirr_frac": f'IF(AND(MIN({flow})<0,MAX({flow})>0),(1+MIRR({flow},{monthly},{monthly}))^12-1,"{UNCHANGED}")',
-        "payback_years": payback("project_sum_below"),
-        "discounted_payback_years": payback("project_pv_sum_below"),
-        "moic": _multiple(returns, "project"),
+        "mirr_frac": _unless("mirr_frac", f"OR(MIN({flow})>=0,MAX({flow})<=0)", modified),
+        "payback_years": payback("project_sum_below", "payback_years"),
+        "discounted_payback_years": payback("project_pv_sum_below", "discounted_payback_years"),
+        "moic": _multiple(returns, "project", "moic"),
         "npv_usd_per_mw": "npv_usd/utility_mw",
-        "lost_contribution_usd": f'IF({stood}=0,"undefined: no GPU is energised",'
-        f"SUM({column_of(book, 'gpu_months')})*{earned}/{stood})",
+        "lost_contribution_usd": _unless("lost_contribution_usd", f"{stood}=0", f"{waited}*{earned}/{stood}"),
     }
 
 
-def _always(book: Book, run: Run, lines: list[Line]) -> dict[str, str]:
+def _always(book: Book, run: Run, lines: Sequence[Line]) -> dict[str, str]:
     """Figures that need no revenue."""
     statement, returns = book.sheets["Statement"], book.sheets["Returns"]
     bottom = 3 + max(len(lines), 1)
-    category, item, total = (f"Cash!${letter}$4:${letter}${bottom}" for letter in "BCE")
-    bill = f'SUMPRODUCT((LEFT({item},11)="electricity")*({category}="opex")*{total})'
 
-    def over(word: str, what: str) -> str:
+    def over(word: str, name: str) -> str:
         work = f"SUM({returns.span(word)})"
-        return f'IF({work}=0,"undefined: {what} is zero",SUM({returns.span("costs_pv")})/{work})'
+        return _unless(name, f"{work}=0", f"SUM({returns.span('costs_pv')})/{work}")
 
     figures = {
         "capex_usd": f"-SUM({statement.span('capex_usd')})",
         "opex_usd_per_year": f"-SUM({statement.span('opex_usd')})/plan_years",
         "peak_outlay_usd": f"MAX(0,-MIN({returns.span('nominal_sum')}))",
-        "cost_usd_per_gpu_h": over("hours_pv", "allocated GPU time"),
-        "cost_usd_per_pflop_day": over("pflop_days_pv", "work of GPUs"),
+        "cost_usd_per_gpu_h": over("hours_pv", "cost_usd_per_gpu_h"),
+        "cost_usd_per_pflop_day": over("pflop_days_pv", "cost_usd_per_pflop_day"),
         "capex_usd_per_mw": "capex_usd/utility_mw",
         "gpus_per_utility_mw": "installed_gpus/utility_mw",
         "gpus_lost_to_overhead": "installed_gpus*(design_pue-1)",
         "idle_hardware_usd": f"SUM({column_of(book, 'idle')})",
     }
     if run.kpis["overhead_energy_usd_per_year"]["value"] is not None:
-        share = "(1-it_energy_mwh/facility_energy_mwh)"
-        figures["overhead_energy_usd_per_year"] = f"-{bill}*{share}/plan_years"
+        category, item, total = (f"Cash!${letter}$4:${letter}${bottom}" for letter in "BCE")
+        bill = f'SUMPRODUCT((LEFT({item},11)="electricity")*({category}="opex")*{total})'
+        figures["overhead_energy_usd_per_year"] = f"-{bill}*(1-it_energy_mwh/facility_energy_mwh)/plan_years"
     if run.findings["finance"]["loan"]:
         figures |= _loan(book)
     return figures
@@ -154,10 +172,15 @@ def _loan(book: Book) -> dict[str, str]:
     """Size and cover of the loan."""
     debt, statement = book.sheets["Debt"], book.sheets["Statement"]
     cover = debt.span("cover", len(book.months.years))
+    none = f"COUNT({cover})=0"
+    owed, worth = (
+        f"Debt!C{debt.rows['owed']}",
+        f"SUMPRODUCT({debt.span('worth')},{statement.span('cash_for_debt_usd')})",
+    )
     return {
         "loan_usd": f"SUM({debt.span('drawn')})",
         "idc_usd": f"SUM({debt.span('capitalised')})",
-        "dscr_min": f'IF(COUNT({cover})=0,"undefined: no payment falls within the plan",MIN({cover}))',
-        "dscr_mean": f'IF(COUNT({cover})=0,"undefined: no payment falls within the plan",AVERAGE({cover}))',
-        "llcr": f"SUMPRODUCT({debt.span('worth')},{statement.span('cash_for_debt_usd')})/Debt!C{debt.rows['owed']}",
+        "dscr_min": _unless("dscr_min", none, f"MIN({cover})"),
+        "dscr_mean": _unless("dscr_mean", none, f"AVERAGE({cover})"),
+        "llcr": _unless("llcr", f"{owed}=0", f"{worth}/{owed}"),
     }
