@@ -193,7 +193,12 @@ STATEMENT = (
     Column("debt_drawn_usd", "f", "USD", "loan drawn for capital and for interest during construction"),
     Column("debt_service_usd", "f", "USD", "scheduled interest and principal, negative"),
     Column("debt_balance_usd", "f", "USD", "loan owed at the end of the month"),
-    Column("cash_for_debt_usd", "f", "USD", "cash available for debt service: income less operating costs and tax"),
+    Column(
+        "cash_for_debt_usd",
+        "f",
+        "USD",
+        "income less operating costs and tax without debt, which is spread over its year",
+    ),
     Column("cash_to_equity_usd", "f", "USD", "what is left to equity after tax and debt: the sum of all ledger rows"),
     Column("book_value_usd", "f", "USD", "what the books hold of capital at the end of the month, after the sale"),
 )

@@ -50,6 +50,8 @@ def with_outage(loaded: Loaded) -> Loaded:
     faults = []
     if len(scenario.facility.pool_names) > 1:
         faults.append((PLACE, "a site of several pools cannot be converted; leave facility.pools out"))
+    if scenario.economics.tenure.kind != "own":
+        faults.append((PLACE, "a tenant converts nothing; leave it out or own the site (economics.tenure)"))
     if scenario.workload.services:
         faults.append((PLACE, "a site with workload.services cannot be converted"))
     if scenario.workload.maintenance is not None:

@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from dcsim.catalog.load import Assumptions
@@ -42,6 +43,13 @@ def delayed(loaded: Loaded, used: Assumptions) -> Loaded:
                 ("facility", "phases", index),
                 f"delays energise phase '{phase.name}' on {phase.energised}, not before the plan ends on "
                 f"{scenario.plan.end}; lengthen plan.years or shorten the delays",
+            )
+    for index, (before, after) in enumerate(pairwise(phases), 1):
+        if after.energised < before.energised:
+            raise loaded.fault(
+                ("facility", "phases", index),
+                f"delays energise phase '{after.name}' on {after.energised}, before phase '{before.name}' on "
+                f"{before.energised}; list the phases in the order in which they come",
             )
     facility = scenario.facility.model_copy(update={"phases": phases})
     return replace(loaded, scenario=scenario.model_copy(update={"facility": facility}))

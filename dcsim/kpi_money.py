@@ -35,11 +35,15 @@ def _needs_debt(r: Results) -> None:
         raise Undefined("the scenario states no debt (economics.debt), or nothing that it could pay for")
 
 
-def _equity_flows(r: Results) -> Floats:
+def _nominal_equity_flows(r: Results) -> Floats:
     _needs_revenue(r)
     if r.scenario.economics.tax is None and r.scenario.economics.debt is None:
         raise Undefined("equity has the project's own flows: state economics.tax or economics.debt")
-    return r.counted(r.flows_usd(*EQUITY))
+    return r.flows_usd(*EQUITY)
+
+
+def _equity_flows(r: Results) -> Floats:
+    return r.counted(_nominal_equity_flows(r))
 
 
 def _project_flows(r: Results) -> Floats:
@@ -105,7 +109,7 @@ def _cover(r: Results) -> Floats:
     found = r.costed.financed
     table = r.costed.statement
     months = np.arange(len(table)) + found.first_month
-    kept = (months >= found.repaid_from) & (table["debt_service_usd"].to_numpy() < 0)
+    kept = (months >= found.repaid_from) & (months < found.repaid_from + found.n_payments)
     years = months[kept] // 12
     if not len(years):
         raise Undefined("no payment falls within the plan")
@@ -113,7 +117,9 @@ def _cover(r: Results) -> Floats:
         np.bincount(years - years[0], weights=table[column].to_numpy()[kept])
         for column in ("cash_for_debt_usd", "debt_service_usd")
     )
-    return np.asarray(cash / -service)
+    if not (service < 0).any():
+        raise Undefined("nothing is lent")
+    return np.asarray(cash[service < 0] / -service[service < 0])
 
 
 def llcr(r: Results) -> float:
@@ -217,10 +223,13 @@ def lost_contribution_usd(r: Results) -> float:
     if not len(first):
         raise Undefined("no GPU is energised within the plan")
     earned = float(table["ebitda_usd"].to_numpy()[first].sum()) / float(stands[first].sum())
+    gpus = [one.purchase for one in r.costed.financed.register if one.purchase.asset.asset_class == "GPUs"]
+    # What takes the place of GPUs that still earn keeps nobody waiting.
+    taken = {(of.asset.phase, of.retired) for of in gpus}
     waited: float = sum(
-        one.purchase.asset.quantity * (one.purchase.in_service - one.purchase.delivered)
-        for one in r.costed.financed.register
-        if one.purchase.asset.asset_class == "GPUs" and one.purchase.renewal == 0
+        of.asset.quantity * (of.in_service - of.delivered)
+        for of in gpus
+        if of.renewal == 0 and (of.asset.phase, of.in_service) not in taken
     )
     return waited * earned
 
@@ -252,7 +261,7 @@ MONEY: dict[str, Kpi] = {
     "payback_years": Kpi(
         lambda r: _years(cashflow.payback_months(_project_flows(r))),
         "year",
-        "from the first cash flow until the cumulative flow stays positive",
+        "from the first cash flow until the cumulative flow stays positive, in the dollars that are discounted",
     ),
     "discounted_payback_years": Kpi(
         lambda r: _years(cashflow.payback_months(r.discounted(_project_flows(r)))),
@@ -262,10 +271,12 @@ MONEY: dict[str, Kpi] = {
     "moic": Kpi(
         lambda r: _multiple(_project_flows(r)),
         "1",
-        "multiple on invested capital: months with money coming back over months with money paid in, undiscounted",
+        "multiple on invested capital: months that pay back over months that pay in, undiscounted",
     ),
     "peak_outlay_usd": Kpi(
-        lambda r: cashflow.peak_outlay_usd(r.flows_usd()), "USD", "deepest point of the cumulative project cash flow"
+        lambda r: cashflow.peak_outlay_usd(r.flows_usd()),
+        "USD",
+        "deepest point of the cumulative project cash flow, nominal: the money that must be there",
     ),
     "npv_after_tax_usd": Kpi(npv_after_tax_usd, "USD", "net present value after income tax, before financing"),
     "irr_after_tax_frac": Kpi(irr_after_tax_frac, "1/year", "rate at which that NPV is zero, where it is the only one"),
@@ -277,14 +288,16 @@ MONEY: dict[str, Kpi] = {
     ),
     "moic_equity": Kpi(lambda r: _multiple(_equity_flows(r)), "1", "multiple on equity after tax and debt"),
     "peak_equity_usd": Kpi(
-        lambda r: cashflow.peak_outlay_usd(_equity_flows(r)), "USD", "deepest point of the cumulative flow to equity"
+        lambda r: cashflow.peak_outlay_usd(_nominal_equity_flows(r)),
+        "USD",
+        "deepest point of the cumulative flow to equity, nominal",
     ),
     "loan_usd": Kpi(lambda r: _loan_usd(r, "drawn_usd"), "USD", "loan drawn for capital"),
     "idc_usd": Kpi(lambda r: _loan_usd(r, "capitalised_usd"), "USD", "interest during construction, added to the loan"),
     "dscr_min": Kpi(
         lambda r: float(_cover(r).min()),
         "1",
-        "least debt service cover of a calendar year: cash after unlevered tax over scheduled interest and principal",
+        "least debt service cover of a calendar year: cash_for_debt_usd over scheduled interest and principal",
     ),
     "dscr_mean": Kpi(lambda r: float(_cover(r).mean()), "1", "mean debt service cover of the calendar years"),
     "llcr": Kpi(

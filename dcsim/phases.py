@@ -84,10 +84,8 @@ def fill_phases(
                     "lower it or raise that limit",
                 )
         start_s = (phase.energised - scenario.plan.start).days * SECONDS_PER_DAY
-        needed_w = trial.at(servers).it_design_w - before.it_design_w
-        # A stated rating is bought whole, whether or not another limit leaves it partly empty.
-        added_w = needed_w if phase.critical_kw is None else w_from_kw(phase.critical_kw)
-        standing = design.capacity(trial.servers(servers), start_s, utility_w, before.critical_rating_w + added_w)
+        rating_w = before.critical_rating_w + trial.added_w(servers)
+        standing = design.capacity(trial.servers(servers), start_s, utility_w, rating_w)
         assets += trial.bill(servers)
         phases.append(BuiltPhase(phase.name, pool, phase.energised, servers - stood, binding, tuple(limits), standing))
     return tuple(phases), tuple(assets)
@@ -121,10 +119,16 @@ class _Trial:
             return False
         return True
 
+    def added_w(self, servers: int) -> float:
+        """Rating that the phase adds: the stated one is built whole, whether or not another limit leaves it empty."""
+        if self.phase.critical_kw is not None:
+            return float(w_from_kw(self.phase.critical_kw))
+        return self.at(servers).it_design_w - self.before.it_design_w
+
     def bill(self, servers: int) -> list[Asset]:
         """Bill of materials of the phase."""
         after, pool = self.at(servers), self.pool
-        added_mw = mw_from_w(after.it_design_w - self.before.it_design_w)
+        added_mw = mw_from_w(self.added_w(servers))
         network = after.fabrics[pool].minus(self.before.fabrics[pool])
         counts = PhaseCounts(servers - self.before.pool_servers[pool], added_mw, network)
         return bill_of_materials(self.used, self.scenario, self.phase, counts)

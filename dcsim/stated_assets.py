@@ -18,6 +18,7 @@ def _asset(used: Assumptions, scenario: Scenario, stated: OwnAsset) -> Asset:
     rate = 1.0 if stated.currency == "USD" else scenario.economics.exchange_usd[stated.currency]
     hardware = stated.asset_class in HARDWARE
     in_currency = "" if stated.currency == "USD" else f"; {stated.unit_price:,g} {stated.currency} at {rate:g} USD"
+    of = accounts(used, stated.asset_class, hardware=hardware)
     return Asset(
         phase="site",
         schedule=Schedule(order=stated.order, delivery=stated.delivery, draws=stated.draws),
@@ -29,8 +30,8 @@ def _asset(used: Assumptions, scenario: Scenario, stated: OwnAsset) -> Asset:
         unit_price_usd=stated.unit_price * rate,
         price_year=stated.price_year,
         source=f"{stated.source}{in_currency}",
-        life_years=float("inf") if stated.life_years is None else stated.life_years,
+        life_years=of.book_life_years if stated.life_years is None else stated.life_years,
         upkeep=Upkeep(stated.maintenance_frac, "scenario"),
         hardware=hardware,
-        accounts=accounts(used, stated.asset_class, hardware=hardware),
+        accounts=of,
     )

@@ -16,6 +16,7 @@ EARNS = "economics.revenue={kind: internal, usd_per_gpu_h: 6.0}"
 TAX = "economics.tax={bonus_frac: 0.0}"
 DEBT = "economics.debt={ltv_frac: 0.6, rate_frac: 0.08, term_years: 3}"
 TWO_YEARS = "plan.years=2"
+FLAT_PPA = "site.clean_power=[{name: hydro, capacity_mw: 0.3, certificate_usd_per_mwh: 4.0}]"
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,13 @@ def test_an_asset_of_ones_own_is_converted_paid_and_depreciated(ran):
     assert one["macrs_years"] == 15
     assert "400,000 EUR" in one["source"]
     assert one["paid_usd"] > 1e6  # inflated from 2025
+    # Straight line over the 20 years of its class: one is gone.
+    assert one["sold_usd"] == pytest.approx(1e6 * 19 / 20)
+    with pytest.raises(InputError, match="not before the plan ends"):
+        small(
+            "economics.assets=[{name: x, asset_class: land, unit_price: 1, order: 2026-01-01, delivery: 2026-10-01, "
+            "energised: 2028-01-01}]"
+        )
     with pytest.raises(InputError, match="what a GBP is worth"):
         small(
             "economics.assets=[{name: x, asset_class: land, unit_price: 1, currency: GBP, "
@@ -375,3 +383,66 @@ def test_hardware_that_is_replaced_is_sold_by_its_age(ran):
     assert run.statement["book_value_usd"].iloc[-1] == pytest.approx(0.0, abs=1e-3)
     assert run.statement["net_income_usd"].sum() == pytest.approx(run.statement["cash_to_equity_usd"].sum())
     assert not rows(run, "decommissioning").empty
+
+
+def test_a_covenant_is_met_by_the_year_with_its_december_tax(ran):
+    # Tax at once in December would leave it without cash for that month's payment.
+    debt = "economics.debt={ltv_frac: 0.9, rate_frac: 0.08, term_years: 4, repayment: sculpted, dscr: 2.5}"
+    run = ran(EARNS, "economics.tax={}", debt, "plan.years=5")
+    assert "cover of 2.5" in run.findings["finance"]["loan"]["limited_by"]
+    paying = run.statement[run.statement["month"] >= run.findings["finance"]["loan"]["first_payment"]][:48]
+    tax = -paying["tax_unlevered_usd"].groupby(paying["month"].str[:4]).transform("sum")
+    assert tax.max() > 0
+    by_year = paying.groupby(paying["month"].str[:4])[["cash_for_debt_usd", "debt_service_usd"]].sum()
+    cover = -by_year["cash_for_debt_usd"] / by_year["debt_service_usd"]
+    np.testing.assert_allclose(cover, 2.5, rtol=1e-9)
+    assert value(run, "dscr_min") == pytest.approx(2.5) == value(run, "llcr")
+    assert rows(run, "interest added").empty
+
+
+def test_a_stated_rating_is_built_and_paid_whole(ran):
+    plain = ran("facility.phases[0].rack_slots=2")
+    run = ran("facility.phases[0].rack_slots=2", "facility.phases[0].critical_kw=400")
+    built = [
+        of.register[(of.register["phase"] == "hall-1") & (of.register["item"] == "shell")]["quantity"].item()
+        for of in (plain, run)
+    ]
+    assert built[1] == pytest.approx(0.4)
+    assert built[0] < 0.1
+
+
+def test_property_tax_starts_with_the_delivery_before_the_plan(ran):
+    run = ran(
+        "economics.property_tax=us-typical",
+        "facility.phases[0].hardware={order: 2025-06-01, delivery: 2026-03-01}",
+    )
+    assert rows(run, "property tax: personal")["month"].min() == "2026-03"
+
+
+def test_prices_older_than_an_index_grow_by_inflation_until_it_begins(ran):
+    asset = (
+        "economics.assets=[{name: old, asset_class: shell, unit_price: 1000000, price_year: 2015, order: 2026-06-01, "
+        "delivery: 2026-06-01, energised: 2026-06-01}]"
+    )
+    run = ran("economics.construction_index=jll-construction", asset)
+    row = rows(run, "shell: old", "capex").iloc[0]
+    assert row["price_usd"] == pytest.approx(1e6 * 1.04**5 * 11.3 / 7.7)
+
+
+def test_equity_at_its_peak_is_counted_in_nominal_dollars(ran):
+    nominal = ran(EARNS, TAX)
+    real = ran(EARNS, TAX, "economics.dollars=real", "economics.valuation_date=2028-01-01")
+    assert value(real, "peak_equity_usd") == pytest.approx(value(nominal, "peak_equity_usd"))
+    assert value(real, "peak_outlay_usd") == pytest.approx(value(nominal, "peak_outlay_usd"))
+
+
+@pytest.mark.parametrize("kind", ["cloud", "colocation"])
+def test_a_tenant_neither_owns_power_nor_converts(kind):
+    power = "site.solar={kw_dc: 100, order: 2026-01-01, delivery: 2026-10-01, energised: 2027-01-01}" if kind == "colocation" else FLAT_PPA
+    with pytest.raises(InputError, match="not a tenant's"):
+        small(f"economics.tenure={{kind: {kind}}}", power)
+
+
+def test_a_first_draw_of_nothing_moves_no_valuation(ran):
+    run = ran("facility.phases[0].hardware={order: 2025-06-01, delivery: 2026-12-01, draws: [0.0, 0.0, 1.0]}")
+    assert run.findings["finance"]["first_month"] == run.ledger["month"].min()

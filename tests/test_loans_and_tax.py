@@ -85,6 +85,11 @@ def test_interest_during_construction_is_the_worked_one(identities):
     assert idc_usd(np.full(24, 1e9 / 24), 0.09) == pytest.approx(identities["idc"], rel=1e-12)
 
 
+def test_a_loan_adds_the_interest_of_draws_at_month_ends():
+    draws, lent = run_loan(interest_from=12)
+    assert lent.capitalised_usd.sum() == pytest.approx(idc_usd(draws[:12], 0.08, drawn_at=1.0), rel=1e-12)
+
+
 def test_mirr_is_that_of_spreadsheets(identities):
     assert cashflow.mirr_frac(FLOWS, 0.10, 0.12, 1) == pytest.approx(identities["mirr"], rel=1e-12)
     assert cashflow.mirr_frac([1, 2], 0.1, 0.1) is None

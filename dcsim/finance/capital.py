@@ -109,7 +109,9 @@ def _indexed(asset: Asset, books: Books) -> tuple[float, Index | None]:
     if year >= years[-1]:
         return asset.unit_price_usd, books.index("construction", year)
     values = [books.used.use("construction cost by year", "price_indices", table, str(of)) for of in years]
-    moved = values[-1] / float(np.interp(year, years, values))
+    # Before the table begins yearly inflation stands for it.
+    earlier = (1.0 + books.inflation_frac("construction")) ** max(years[0] - year, 0)
+    moved = earlier * values[-1] / float(np.interp(year, years, values))
     return asset.unit_price_usd * moved, books.index("construction", years[-1])
 
 

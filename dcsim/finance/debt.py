@@ -14,8 +14,8 @@ from dcsim.finance.cashflow import MONTHS_PER_YEAR, annuity_usd
 Floats = NDArray[np.float64]
 
 
-def idc_usd(draws_usd: Floats, rate_frac: float) -> float:
-    """Interest during construction on draws in the middle of each month, capitalised to the end of the last. [USD]
+def idc_usd(draws_usd: Floats, rate_frac: float, drawn_at: float = 0.5) -> float:
+    """Interest during construction, capitalised to the end of the last month. [USD]
 
     Parameters
     ----------
@@ -23,13 +23,15 @@ def idc_usd(draws_usd: Floats, rate_frac: float) -> float:
         Draw of each month. [USD]
     rate_frac : float
         Nominal annual rate, compounded monthly. [1]
+    drawn_at : float
+        When in its month a draw is paid: 0.5 in the middle, 1 at the end. [month]
 
     Notes
     -----
-    .. math:: \\sum_k d_k \\left((1 + r / 12)^{n - k - 1/2} - 1\\right)
+    .. math:: \\sum_k d_k \\left((1 + r / 12)^{n - k - a} - 1\\right)
     """
     n = len(draws_usd)
-    growth = np.expm1((n - np.arange(n) - 0.5) * np.log1p(rate_frac / MONTHS_PER_YEAR))
+    growth = np.expm1((n - np.arange(n) - drawn_at) * np.log1p(rate_frac / MONTHS_PER_YEAR))
     return float(draws_usd @ growth)
 
 
@@ -97,7 +99,7 @@ def loan(
     if repaid_from < interest_from or draws_usd[repaid_from:].any():
         raise RangeError(f"a loan repays after its last draw and its first interest, not from month {repaid_from} on")
     balance, capitalised, interest, principal = (np.zeros(n) for _ in range(4))
-    owed = 0.0
+    owed, nothing = 0.0, 1e-9 * float(draws_usd.sum())
     for month in range(n):
         due = owed * i
         if month == repaid_from:
@@ -110,6 +112,8 @@ def loan(
         if month >= repaid_from:
             principal[month] = min(owed, payments[month - repaid_from] - due)
             owed -= principal[month]
+            # What rounding leaves of a loan that is repaid is nothing.
+            owed = owed if owed > nothing else 0.0
         owed += draws_usd[month]
         balance[month] = owed
     fee = np.zeros(n)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dcsim.errors import RangeError
 from dcsim.finance.books import Books
 from dcsim.finance.capital import Purchase, bought, payments, sale
-from dcsim.finance.debt import Loan, capacity_usd, loan
+from dcsim.finance.debt import Loan, capacity_usd, idc_usd, loan
 from dcsim.finance.depreciation import straight_line_usd, tax_depreciation_usd
 from dcsim.finance.ledger import OPERATING, Entry, month_number
 from dcsim.finance.tax import taxed_income_usd
@@ -186,13 +186,15 @@ def _tax_return(
     return TaxReturn(first_year, rate, bonus, limit, deducted, income, taxed, income, taxed)
 
 
-def _tax_by_month(tax: TaxReturn | None, taxed_usd: Floats | None, first: int, n: int) -> Floats:
-    """Income tax of each month, positive: that of a year in its last month within the plan. [USD]"""
-    paid = np.zeros(n)
-    if tax is not None and taxed_usd is not None:
-        for index, month in enumerate(_year_ends(tax.first_year, len(taxed_usd), first, n)):
-            paid[month] = tax.rate_frac * taxed_usd[index]
-    return paid
+def cash_for_debt_usd(operating_usd: Floats, tax: TaxReturn | None, first: int) -> Floats:
+    """Cash available for debt service by month: income less operating costs and tax without debt.
+
+    Tax of a year is spread evenly over its months here, so that a payment in its shape is never missed in December.
+    """
+    if tax is None:
+        return operating_usd
+    index = (first + np.arange(len(operating_usd))) // 12 - tax.first_year
+    return np.asarray(operating_usd - tax.rate_frac * (tax.taxed_usd / np.bincount(index))[index])
 
 
 def _year_ends(first_year: int, n_years: int, first: int, n: int) -> list[int]:
@@ -215,7 +217,7 @@ def _loan(
             "economics.debt: the last phase is energised in the plan's last month; a loan needs months to repay"
         )
     draws = _draws(terms, np.where(np.arange(n) < repaid_from, -flows["capex"], 0.0))
-    cash = flows["revenue"] + flows["opex"] - _tax_by_month(tax, None if tax is None else tax.taxed_usd, first, n)
+    cash = cash_for_debt_usd(flows["revenue"] + flows["opex"], tax, first)
     sculpted = terms.repayment == "sculpted"
 
     def lend(scale: float) -> Loan:
@@ -229,7 +231,7 @@ def _loan(
             shape_usd=cash if sculpted else None,
         )
 
-    limit = f"{terms.ltv_frac:.0%} of the capital until {repaid_from - 1} months after the first payment"
+    limit = f"{terms.ltv_frac:.0%} of the capital until the last phase is energised"
     if not sculpted:
         return lend(1.0), limit, repaid_from, n_payments
     most = capacity_usd(cash[repaid_from : repaid_from + n_payments], terms.rate_frac, terms.dscr)
@@ -254,8 +256,8 @@ def _draws(terms: Debt, capital_usd: Floats) -> Floats:
 
 def _owed(draws_usd: Floats, rate_frac: float, interest_from: int, repaid_from: int) -> float:
     """Balance at the first payment: draws, and the interest added before it is paid."""
-    months = np.maximum(interest_from - 1 - np.arange(repaid_from), 0)
-    return float(draws_usd[:repaid_from] @ (1.0 + rate_frac / 12) ** months)
+    # Draws fall at month ends, as the rows of the ledger do.
+    return float(draws_usd[:repaid_from].sum()) + idc_usd(draws_usd[:interest_from], rate_frac, drawn_at=1.0)
 
 
 def _spread(lent: Loan, repaid_from: int, n_payments: int) -> Floats:
@@ -307,7 +309,9 @@ def _debt_rows(lent: Loan | None, first: int) -> list[Entry]:
         ("interest during construction", lent.capitalised_usd, -1.0),
         ("arrangement fee", lent.fee_usd, -1.0),
         ("interest", lent.interest_usd, -1.0),
-        ("principal", lent.principal_usd, -1.0),
+        ("principal", np.maximum(lent.principal_usd, 0.0), -1.0),
+        # Where the shape of a sculpted loan pays less than the interest.
+        ("interest added to the loan", np.maximum(-lent.principal_usd, 0.0), 1.0),
     ):
         rows += [
             Entry(first + month, "debt", item, "site", float(amount), "USD", sign, "scenario")

@@ -41,7 +41,8 @@ CONVENTIONS = (
     "Construction is paid evenly from order to delivery, or by stated draws, and inflated to the month of payment; "
     "hardware is paid at the catalog's price, a deposit on order and the rest on delivery.",
     "What is replaced, and everything on the last day, is sold: hardware by market decay since delivery, buildings and "
-    "plant straight line, land at cost. Hardware is insured and kept up from delivery, powered or not.",
+    "plant straight line, land whole, all on the price in the dollars of its year; insurance and property tax count so "
+    "too. Hardware is insured and kept up from delivery, powered or not.",
     "Energy is billed on interval means at the meter; demand is the highest interval mean of the month within its "
     "hours. What a ratchet or a minimum adds to measured demand is a line of its own; a ratchet knows no month before "
     "the plan. Coincident demand is the highest of a stated window, which stands for the hours of system peaks.",
@@ -71,7 +72,7 @@ COST_LINES: dict[str, CostLine] = {
     "software": CostLine(software, "licences a GPU and year"),
     "property tax": CostLine(property_tax, "tax on hardware and on real property"),
     "rent": CostLine(rent, "colocation by the kilowatt, or GPUs of a cloud by the hour"),
-    "carbon price": CostLine(carbon_price, "price on operational carbon"),
+    "carbon price": CostLine(carbon_price, "price on operational carbon", METERED),
     "decommissioning": CostLine(decommissioning, "taking out what is replaced, clearing a site that closes"),
     "revenue": CostLine(revenue, "GPU-hours sold or charged"),
     "tokens": CostLine(tokens, "tokens of services sold"),
@@ -92,7 +93,8 @@ class Costed:
 def cost(books: Books) -> Costed:
     """Run every registered line, then finance and tax what they leave."""
     kind = books.economics.tenure.kind
-    entries = [entry for line in COST_LINES.values() if kind in line.tenures for entry in line.entries(books)]
+    lines = (line for line in COST_LINES.values() if kind in line.tenures)
+    entries = [entry for line in lines for entry in line.entries(books) if entry.quantity]
     found = finance(books, entries)
     table = ledger([*entries, *found.entries])
     gpus = np.sum(list(books.standing.energised_gpu_h.values()), axis=0) / books.standing.hours
@@ -156,8 +158,8 @@ def conventions(books: Books) -> list[str]:
     if economics.debt is not None:
         said.append(
             "The loan is drawn with capital until the last phase is energised; interest before the first energisation "
-            "is added to it; what is left at the plan's end falls due. Debt service cover is cash after unlevered tax "
-            "over scheduled interest and principal."
+            "is added to it; what is left at the plan's end falls due. It is drawn at month ends. Debt service cover "
+            "is cash after tax without debt, spread over its year, over scheduled interest and principal."
         )
     site = books.scenario.site
     if site.solar is not None:

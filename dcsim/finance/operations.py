@@ -110,9 +110,10 @@ def property_tax(books: Books) -> Iterator[Entry]:
     key = books.economics.property_tax
     if key is None:
         return
-    months = np.arange(books.months.start, books.months.stop)
+    found = bought(books)
+    months = np.arange(min([books.months.start, *(one.aged_from for one in found)]), books.months.stop)
     values = {"personal": np.zeros(len(months)), "real": np.zeros(len(months))}
-    for purchase in bought(books):
+    for purchase in found:
         asset = purchase.asset
         stands = (months >= purchase.aged_from) & (months < purchase.retired)
         age_years = np.maximum(months - purchase.aged_from, 0) / 12
@@ -122,7 +123,7 @@ def property_tax(books: Books) -> Iterator[Entry]:
         frac = books.used.use("property tax", "taxes", key, parameter)
         source = books.used.catalog.row("taxes", key, parameter).source
         item = f"property tax: {kind} property"
-        for month, assessed in zip(books.months, values[kind].tolist(), strict=True):
+        for month, assessed in zip(months.tolist(), values[kind].tolist(), strict=True):
             yield Entry(month, "opex", item, "site", assessed, "USD value", frac / 12, source)
 
 

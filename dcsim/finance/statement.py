@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from dcsim.assets import Asset
 from dcsim.columns import REGISTER, STATEMENT
-from dcsim.finance.financing import Financed
+from dcsim.finance.financing import Financed, cash_for_debt_usd
 from dcsim.finance.ledger import month_name, monthly_flows
 
 Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ def statement(ledger: pd.DataFrame, found: Financed, gpus: Floats) -> pd.DataFra
         "debt_drawn_usd": of("debt", "loan drawn"),
         "debt_service_usd": none if lent is None else -lent.service_usd,
         "debt_balance_usd": none if lent is None else lent.balance_usd,
-        "cash_for_debt_usd": operating + tax,
+        "cash_for_debt_usd": cash_for_debt_usd(operating, found.tax, first),
         "cash_to_equity_usd": monthly_flows(ledger, first, n),
         "book_value_usd": book,
     }

@@ -124,6 +124,9 @@ class Economics(Stated):
 
     @model_validator(mode="after")
     def _currencies_are_known(self) -> Self:
+        names = [asset.name for asset in self.assets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two assets share a name: {', '.join(names)}; name each once")
         for index, asset in enumerate(self.assets):
             if asset.currency not in ("USD", *self.exchange_usd):
                 raise ValueError(

@@ -125,13 +125,17 @@ class OwnAsset(Stated):
     unit_price: NonNegative
     currency: Annotated[str, Field(strict=True, pattern="^[A-Z]{3}$")] = "USD"
     price_year: Annotated[int, Field(strict=True, ge=2000, le=2100)] | None = Field(
-        default=None, description="dollars of that year, inflated as construction is; nominal if absent"
+        default=None,
+        description="year of the price, from which construction is inflated; nominal if absent, as hardware always is",
     )
     order: datetime.date
     delivery: datetime.date
     draws: tuple[Fraction, ...] = Field(default=(), description="as those of a schedule")
     energised: datetime.date = Field(description="when it goes into service")
-    life_years: Positive | None = Field(default=None, description="replaced after it; never if absent")
+    life_years: Positive | None = Field(
+        default=None,
+        description="economic life, after which it is bought again; that of its class in the books if absent",
+    )
     maintenance_frac: Fraction = Field(default=0.0, description="yearly upkeep over its price")
     source: Text = Field(default="scenario", description="where the price comes from")
 

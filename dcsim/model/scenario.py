@@ -80,6 +80,25 @@ class Scenario(Stated):
         return self
 
     @model_validator(mode="after")
+    def _assets_lie_inside_the_plan(self) -> Self:
+        for index, asset in enumerate(self.economics.assets):
+            if asset.energised >= self.plan.end:
+                raise ValueError(
+                    f"economics.assets[{index}]: '{asset.name}' is energised on {asset.energised}, not before the plan "
+                    f"ends on {self.plan.end}; energise it earlier or leave it out"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _a_tenant_owns_no_power(self) -> Self:
+        kind, site = self.economics.tenure.kind, self.site
+        own = [name for name in ("solar", "battery") if getattr(site, name)]
+        bought = [name for name in ("ppas", "clean_power") if getattr(site, name)]
+        for name in own if kind == "colocation" else [*own, *bought] if kind == "cloud" else ():
+            raise ValueError(f"site.{name} is not a tenant's under economics.tenure of kind {kind}; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _phases_lie_inside_the_plan(self) -> Self:
         for phase in self.facility.phases:
             if not self.plan.start <= phase.energised < self.plan.end:

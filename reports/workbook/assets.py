@@ -71,6 +71,7 @@ def write_register(book: Book, run: Run, lines: Sequence[Line], found: Sequence[
     rate = run.findings["finance"]["discount_rate"]
     worn = worn_usd(found, book.months.first, book.months.n).sum(axis=1)
     gains = [one.sold_usd - one.paid_usd + of for one, of in zip(found, worn.tolist(), strict=True)]
+    taken = {(one.phase, one.retired) for one in found if one.asset_class == "GPUs"}
     for number, one in enumerate(found):
         row = FIRST_ROW + number
         _describe(book, sheet, row, number, one)
@@ -78,12 +79,15 @@ def write_register(book: Book, run: Run, lines: Sequence[Line], found: Sequence[
         idle = gpu_months = 0.0
         if one.first_of_hardware and one.kept_frac is not None:
             idle = one.paid_usd * ((1 + rate) ** one.idle_years - one.kept_frac**one.idle_years)
-        if one.asset_class == "GPUs" and one.renewal == 0:
+        # What takes the place of GPUs that still earn keeps nobody waiting.
+        waits_alone = (one.phase, one.in_service) not in taken
+        if one.asset_class == "GPUs" and one.renewal == 0 and waits_alone:
             gpu_months = one.quantity * (one.in_service - one.delivered)
         kept, renewal, basis, years = (at(word, row) for word in ("kept", "renewal", "basis", "idle_years"))
         waits = f"IF(AND(ISNUMBER({kept}),{renewal}=0),{basis}*((1+discount_rate)^{years}-{kept}^{years}),0)"
         months = f"{at('start', row)}-{at('delivery', row)}"
         gpus = f'IF(AND({at("asset_class", row)}="GPUs",{renewal}=0),{at("quantity", row)}*({months}),0)'
+        gpus = gpus if waits_alone else "0"
         months_worn = f"Depreciation!${column(0)}{row}:${column(book.months.n - 1)}{row}"
         for word, formula, value, style in (
             ("basis", f"-({paid})", one.paid_usd, "usd"),

@@ -137,6 +137,7 @@ def _balance(sheet: Sheet, run: Run, start: int) -> float:
     row = {word: FLOW + index for index, word in enumerate(words)}
     of = {word: f"{C}{number}" for word, number in row.items()}
     cells = {"scale": f"$C${SIZE + 3}", "owed": f"$C${SIZE + 4}", "worth": f"$C${SIZE + 1}"}
+    principal = principal - _ledger(sheet, run, "interest added to the loan")
     repaid = np.arange(n) >= start
     shaped = f"IF({cells['worth']}=0,0,{C}8*{cells['owed']}/{cells['worth']})"
     payment = f'=IF({IN_TERM},IF(repayment="sculpted",{shaped},$C${SIZE + 5}),0)'
@@ -184,14 +185,14 @@ def _costs(sheet: Sheet, run: Run, start: int) -> None:
     formula = f"=IF({C}$3={last},{C}{sheet.rows['closing']},0)"
     sheet.series(row + 2, "balloon", "balance repaid at the end", "USD", formula, balloon, total=True)
     flags = _scheduled(run, start)
-    formula = f"=IF(AND({C}$3>=first_payment,{C}{sheet.rows['service']}>0),1,0)"
-    sheet.series(row + 3, "scheduled", "months with a scheduled payment", "1", formula, flags, number="")
+    sheet.series(row + 3, "scheduled", "months of the term", "1", f"=IF({IN_TERM},1,0)", flags, number="")
     assert loan["payments"] > 0
 
 
 def _scheduled(run: Run, start: int) -> Floats:
-    service = run.statement["debt_service_usd"].to_numpy()
-    return np.where((np.arange(len(service)) >= start) & (service < 0), 1.0, 0.0)
+    month = np.arange(len(run.statement))
+    payments = run.findings["finance"]["loan"]["payments"]
+    return np.where((month >= start) & (month < start + payments), 1.0, 0.0)
 
 
 def _cover(book: Book, sheet: Sheet, run: Run) -> None:
@@ -205,7 +206,7 @@ def _cover(book: Book, sheet: Sheet, run: Run) -> None:
         sheet.number(f"{column(index)}{COVER}", year, "", "head")
     sums = {}
     for row, word, label, name, sign in (
-        (COVER + 1, "cover_cash", "cash in months with a payment", "cash_for_debt_usd", ""),
+        (COVER + 1, "cover_cash", "cash in months of the term", "cash_for_debt_usd", ""),
         (COVER + 2, "cover_service", "interest and principal", "debt_service_usd", "-"),
     ):
         values = np.bincount(calendar, weights=flags * run.statement[name].to_numpy(), minlength=len(years))

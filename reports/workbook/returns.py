@@ -81,6 +81,10 @@ def write(book: Book, run: Run, found: Worth) -> Sheet:
     formula = f"=SUM(Statement!${column(0)}{cash}:{C}{cash})"
     nominal = np.cumsum(run.statement["cash_before_tax_usd"].to_numpy())
     sheet.series(row, "nominal_sum", "nominal flow to the project, cumulated", "USD", formula, nominal)
+    equity = statement.rows["cash_to_equity_usd"]
+    formula = f"=SUM(Statement!${column(0)}{equity}:{C}{equity})"
+    nominal = np.cumsum(run.statement["cash_to_equity_usd"].to_numpy())
+    sheet.series(row + 3, "equity_nominal_sum", "nominal flow to equity, cumulated", "USD", formula, nominal)
     for shift, word in ((1, "project_sum"), (2, "project_pv_sum")):
         flow = found.flows["project"] * (found.factors["discount"] if shift == 2 else 1.0)
         sums = np.cumsum(np.where(np.arange(len(flow)) >= found.start, flow, 0.0))

@@ -94,10 +94,20 @@ def _formulas(book: Book, run: Run, n_lines: int) -> dict[str, str]:
         ),
         "cash_before_tax_usd": f"={of('ebitda_usd')}+{of('capex_usd')}+{of('residual_usd')}",
         "cash_after_tax_usd": f"={of('cash_before_tax_usd')}+{of('tax_unlevered_usd')}",
-        "cash_for_debt_usd": f"={of('ebitda_usd')}+{of('tax_unlevered_usd')}",
+        "cash_for_debt_usd": f"={of('ebitda_usd')}{_spread_tax(book, run)}",
         "book_value_usd": f"={held}",
     }
     return found | _taxed(book, run) | _lent(book, run)
+
+
+def _spread_tax(book: Book, run: Run) -> str:
+    """Tax without debt, spread evenly over the months of its year."""
+    if not run.findings["finance"]["tax"]:
+        return ""
+    statement, tax = book.sheets["Statement"], book.sheets["Tax"]
+    year = f"{C}${YEAR}"
+    due = f"INDEX({tax.span('tax', len(book.months.years))},1,{year}-{book.months.years[0]}+1)"
+    return f"-{due}/COUNTIF({statement.span(YEAR)},{year})"
 
 
 def _taxed(book: Book, run: Run) -> dict[str, str]:

@@ -93,7 +93,7 @@ def key_figures(book: Book, run: Run, lines: Sequence[Line], found: Worth) -> di
             "npv_equity_usd": f"SUM({returns.span('equity_pv')})",
             "irr_equity_frac": f"Rates!D{RATE}",
             "moic_equity": _multiple(returns, "equity", "moic_equity"),
-            "peak_equity_usd": f"MAX(0,-MIN({returns.span('equity_sum')}))",
+            "peak_equity_usd": f"MAX(0,-MIN({returns.span('equity_nominal_sum')}))",
         }
     return figures
 

@@ -46,6 +46,8 @@ def _mw(run: Run) -> float:
 
 def _sold(run: Run) -> float:
     """Present value of allocated GPU-hours, which the levelised cost divides by."""
+    if run.kpis["cost_usd_per_gpu_h"]["value"] is None:
+        return 1.0
     total = -float(_table(run, Rule(COSTS))["worth_usd"].sum())
     return total / float(run.kpis["cost_usd_per_gpu_h"]["value"])
 
