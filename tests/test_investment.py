@@ -436,15 +436,9 @@ def test_equity_at_its_peak_is_counted_in_nominal_dollars(ran):
     assert value(real, "peak_outlay_usd") == pytest.approx(value(nominal, "peak_outlay_usd"))
 
 
-@pytest.mark.parametrize("kind", ["cloud", "colocation"])
-def test_a_tenant_neither_owns_power_nor_converts(kind):
-    power = (
-        "site.solar={kw_dc: 100, order: 2026-01-01, delivery: 2026-10-01, energised: 2027-01-01}"
-        if kind == "colocation"
-        else FLAT_PPA
-    )
-    with pytest.raises(InputError, match="not a tenant's"):
-        small(f"economics.tenure={{kind: {kind}}}", power)
+def test_a_cloud_has_its_power_in_the_rent():
+    with pytest.raises(InputError, match="power is in the rent"):
+        small("economics.tenure={kind: cloud}", FLAT_PPA)
 
 
 def test_a_first_draw_of_nothing_moves_no_valuation(ran):

@@ -90,12 +90,12 @@ class Scenario(Stated):
         return self
 
     @model_validator(mode="after")
-    def _a_tenant_owns_no_power(self) -> Self:
-        kind, site = self.economics.tenure.kind, self.site
-        own = [name for name in ("solar", "battery") if getattr(site, name)]
-        bought = [name for name in ("ppas", "clean_power") if getattr(site, name)]
-        for name in own if kind == "colocation" else [*own, *bought] if kind == "cloud" else ():
-            raise ValueError(f"site.{name} is not a tenant's under economics.tenure of kind {kind}; leave it out")
+    def _a_cloud_buys_its_own_power(self) -> Self:
+        for name in ("ppas", "clean_power") if self.economics.tenure.kind == "cloud" else ():
+            if getattr(self.site, name):
+                raise ValueError(
+                    f"site.{name}: power is in the rent under economics.tenure of kind cloud; leave it out"
+                )
         return self
 
     @model_validator(mode="after")
