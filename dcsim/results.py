@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dcsim.finance import cashflow
+from dcsim.finance.financing import monthly_usd
 from dcsim.finance.items import Costed
-from dcsim.finance.ledger import CATEGORIES, OPERATING, month_number, month_numbers, monthly_flows
+from dcsim.finance.ledger import OPERATING, month_number
 from dcsim.model.scenario import Scenario
 from dcsim.steps import sum_by
 from dcsim.units import SECONDS_PER_HOUR
@@ -54,10 +55,10 @@ class Results:
         """Energy over the plan of a power column. [J]"""
         return float(self.intervals[column].to_numpy() @ self.intervals["duration_s"].to_numpy())
 
-    @cached_property
+    @property
     def first_month(self) -> int:
         """Month number of the first cash flow."""
-        return int(month_numbers(self.ledger["month"]).min(initial=month_number(self.scenario.plan.start)))
+        return self.costed.financed.first_month
 
     @property
     def valuation_month(self) -> int:
@@ -83,7 +84,16 @@ class Results:
 
     @cached_property
     def _flows_usd(self) -> dict[str, Floats]:
-        return {of: monthly_flows(self.ledger, self.first_month, self.n_months, of) for of in CATEGORIES}
+        found = self.costed.financed
+        return {
+            **found.flows_usd,
+            **{
+                of: monthly_usd(
+                    [entry for entry in found.entries if entry.category == of], self.first_month, self.n_months
+                )
+                for of in ("tax", "debt")
+            },
+        }
 
     def counted(self, monthly: Floats) -> Floats:
         """A series from the first cash flow on in the dollars that the scenario discounts: nominal, or real."""
@@ -106,7 +116,7 @@ class Results:
 
     def sum_usd(self, category: str) -> float:
         """Undiscounted sum of a category. [USD]"""
-        return float(self.ledger.loc[self.ledger["category"] == category, "amount_usd"].sum())
+        return float(self.flows_usd(category).sum())
 
     def by_month(self, table: pd.DataFrame, amounts: Floats) -> Floats:
         """Sum rows of intervals into months from the first cash flow on, shape (n_months,)."""

@@ -8,6 +8,7 @@ import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyxirr
@@ -22,29 +23,30 @@ MONTHS_PER_YEAR = 12
 DAYS_PER_YEAR = 365
 
 
-def annuity_usd(principal_usd: float, rate_frac: float, n_periods: int) -> float:
+def annuity_usd(principal_usd: ArrayLike, rate_frac: ArrayLike, n_periods: ArrayLike) -> Any:
     """Equal payment at the end of each period that repays a principal with interest (PMT).
 
     Parameters
     ----------
-    principal_usd : float
+    principal_usd : array_like
         Amount at the start. [USD]
-    rate_frac : float
+    rate_frac : array_like
         Interest a period, above -1. At 0 the payment is the principal over the periods. [1]
-    n_periods : int
-        Number of payments, at least 1.
+    n_periods : array_like
+        Number of payments, at least 1; infinite for interest alone.
 
     Raises
     ------
     RangeError
-        If ``n_periods`` is below 1 or ``rate_frac`` at or below -1.
+        If ``n_periods`` is below 1 or ``rate_frac`` at or below -1 anywhere.
     """
-    if n_periods < 1 or rate_frac <= -1:
+    principal, rate, n = (np.asarray(of, dtype=float) for of in (principal_usd, rate_frac, n_periods))
+    if not (n >= 1).all() or not (rate > -1).all():
         raise RangeError(f"an annuity needs n_periods >= 1 and rate > -1, got {n_periods} and {rate_frac}")
-    if rate_frac == 0:
-        return principal_usd / n_periods
+    free = rate == 0
+    i = np.where(free, 1.0, rate)
     # expm1 and log1p keep full precision at the tiniest rates, where 1 - (1 + r)^-n cancels.
-    return principal_usd * rate_frac / -math.expm1(-n_periods * math.log1p(rate_frac))
+    return np.where(free, principal / n, principal * i / -np.expm1(-n * np.log1p(i)))[()]
 
 
 def npv_usd(flows_usd: ArrayLike, rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR) -> float:

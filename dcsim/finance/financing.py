@@ -90,7 +90,7 @@ def finance(books: Books, entries: Sequence[Entry]) -> Financed:
     first = min([entry.month for entry in entries], default=books.months.start)
     first = min(first, books.months.start)
     n = books.months.stop - first
-    flows = {of: _monthly([entry for entry in entries if entry.category == of], first, n) for of in OPERATING}
+    flows = {of: monthly_usd([entry for entry in entries if entry.category == of], first, n) for of in OPERATING}
     register = tuple(_register(books))
     worn, gains = np.zeros(n), np.zeros(n)
     for one in register:
@@ -136,7 +136,7 @@ def finance(books: Books, entries: Sequence[Entry]) -> Financed:
     )
 
 
-def _monthly(entries: Sequence[Entry], first: int, n: int) -> Floats:
+def monthly_usd(entries: Sequence[Entry], first: int, n: int) -> Floats:
     """Cash flow of each month. [USD]"""
     months = np.array([entry.month - first for entry in entries], dtype=np.int64)
     return sum_by(months, np.array([entry.amount_usd for entry in entries]), n)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dcsim.finance.books import Books
 from dcsim.finance.capital import capital, decommissioning, residual
@@ -82,12 +84,26 @@ COST_LINES: dict[str, CostLine] = {
 
 @dataclass(frozen=True)
 class Costed:
-    """The ledger with tax and debt, the statement and the register made of it, and what was found of loan and tax."""
+    """Every row, and what was found of loan and tax; the tables made of them are made when they are first asked for."""
 
-    ledger: pd.DataFrame
-    statement: pd.DataFrame
-    register: pd.DataFrame
+    entries: tuple[Entry, ...]
     financed: Financed
+    gpus: NDArray[np.float64]
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """Every row as a table."""
+        return ledger(self.entries)
+
+    @cached_property
+    def statement(self) -> pd.DataFrame:
+        """Profit and loss, cash and debt by month."""
+        return statement(self.ledger, self.financed, self.gpus)
+
+    @cached_property
+    def register(self) -> pd.DataFrame:
+        """One row a purchase."""
+        return register(self.financed)
 
 
 def cost(books: Books) -> Costed:
@@ -96,9 +112,8 @@ def cost(books: Books) -> Costed:
     lines = (line for line in COST_LINES.values() if kind in line.tenures)
     entries = [entry for line in lines for entry in line.entries(books) if entry.quantity]
     found = finance(books, entries)
-    table = ledger([*entries, *found.entries])
     gpus = np.sum(list(books.standing.energised_gpu_h.values()), axis=0) / books.standing.hours
-    return Costed(table, statement(table, found, gpus), register(found), found)
+    return Costed((*entries, *(entry for entry in found.entries if entry.quantity)), found, gpus)
 
 
 def findings(books: Books, costed: Costed) -> dict[str, Any]:

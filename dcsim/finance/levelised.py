@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dcsim.errors import RangeError
-from dcsim.finance.cashflow import MONTHS_PER_YEAR, annuity_usd, discount_factors
+from dcsim.finance.cashflow import MONTHS_PER_YEAR, annuity_usd, discount_factors, discount_factors_at
 from dcsim.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
 Floats = NDArray[np.float64]
@@ -79,78 +79,88 @@ def wacc_frac(equity_frac: float, equity_cost_frac: float, debt_cost_frac: float
     return equity_frac * equity_cost_frac + (1.0 - equity_frac) * debt_cost_frac * (1.0 - tax_frac)
 
 
-def capital_usd_per_year(price_usd: float, life_years: float, rate_frac: float, *, residual_frac: float = 0.0) -> float:
+def capital_usd_per_year(
+    price_usd: ArrayLike, life_years: ArrayLike, rate_frac: ArrayLike, *, residual_frac: ArrayLike = 0.0
+) -> Any:
     """Equal yearly payment that carries an asset over its life and leaves its residual value.
 
     Parameters
     ----------
-    price_usd : float
+    price_usd : array_like
         Price at the start. [USD]
-    life_years : float
+    life_years : array_like
         Whole years, at least 1; infinite for what never wears out, as land, which bears interest alone. [year]
-    rate_frac : float
+    rate_frac : array_like
         Cost of capital, 0 or more. [1/year]
-    residual_frac : float
+    residual_frac : array_like
         Value at the end of the life over the price. [1]
 
     Raises
     ------
     RangeError
-        If the life is not of whole years, or as :func:`~dcsim.finance.cashflow.annuity_usd` has it.
+        If a life is not of whole years, or as :func:`~dcsim.finance.cashflow.annuity_usd` has it.
     """
-    if math.isinf(life_years):
-        return price_usd * rate_frac
-    if life_years != int(life_years):
-        raise RangeError(f"a yearly payment needs a life of whole years, got {life_years:g}")
-    years = int(life_years)
-    left_usd = residual_frac * price_usd * float(discount_factors(years + 1, rate_frac, 1)[-1])
-    return annuity_usd(price_usd - left_usd, rate_frac, years)
+    price, years = np.asarray(price_usd, dtype=float), np.asarray(life_years, dtype=float)
+    broken = years != np.floor(years)
+    if broken.any():
+        raise RangeError(f"a yearly payment needs a life of whole years, got {years[broken].flat[0]:g}")
+    rate = np.asarray(rate_frac, dtype=float)
+    # What never wears out leaves nothing that counts, whatever the rate.
+    worth = np.where(np.isinf(years), 0.0, discount_factors_at(np.where(np.isinf(years), 1.0, years), rate, 1))
+    return annuity_usd(price - np.asarray(residual_frac) * price * worth, rate, years)
 
 
 @dataclass(frozen=True)
 class OwnerCost:
     """Cost of a GPU-hour by component; the total is their sum. [USD/GPU-h]"""
 
-    components: Mapping[str, float]
+    components: Mapping[str, Any]
 
     @property
-    def usd_per_gpu_h(self) -> float:
+    def usd_per_gpu_h(self) -> Any:
         """Sum of the components. [USD/GPU-h]"""
-        return math.fsum(self.components.values())
+        return np.vectorize(lambda *of: math.fsum(of), otypes=[float])(*self.components.values())[()]
 
 
 def owner_cost_usd_per_gpu_h(
-    yearly_usd: Mapping[str, float], n_gpus: float, *, sold_frac: float = 1.0, available_frac: float = 1.0
+    yearly_usd: Mapping[str, ArrayLike],
+    n_gpus: ArrayLike,
+    *,
+    sold_frac: ArrayLike = 1.0,
+    available_frac: ArrayLike = 1.0,
 ) -> OwnerCost:
     r"""What a GPU-hour costs its owner.
 
     Parameters
     ----------
-    yearly_usd : mapping of str to float
+    yearly_usd : mapping of str to array_like
         Cost of a year by component: capital as :func:`capital_usd_per_year`, rent, energy, upkeep, insurance. [USD]
-    n_gpus : float
+    n_gpus : array_like
         GPUs that these carry, above 0. [1]
-    sold_frac : float
+    sold_frac : array_like
         Share of the available hours that somebody pays for, above 0 to 1; at 1 the cost is that of an hour owned. [1]
-    available_frac : float
+    available_frac : array_like
         Share of the hours in which they run, above 0 to 1. [1]
 
     Raises
     ------
     RangeError
-        If a share or the number of GPUs is outside its range.
+        If a share or the number of GPUs is outside its range anywhere.
 
     Notes
     -----
     .. math:: c = \frac{\sum_i C_i}{8760 \, n \, s \, a}
     """
-    if n_gpus <= 0 or not 0.0 < sold_frac <= 1.0 or not 0.0 < available_frac <= 1.0:
+    n, sold, available = np.broadcast_arrays(*(np.asarray(of, float) for of in (n_gpus, sold_frac, available_frac)))
+    fits = (n > 0) & (sold > 0) & (sold <= 1) & (available > 0) & (available <= 1)
+    if not fits.all():
+        first = np.argmin(fits)
         raise RangeError(
             "a cost of a GPU-hour needs GPUs, and shares sold and available above 0 to 1, got "
-            f"{n_gpus:g}, {sold_frac:g} and {available_frac:g}"
+            f"{n.flat[first]:g}, {sold.flat[first]:g} and {available.flat[first]:g}"
         )
-    hours = HOURS_PER_YEAR * n_gpus * sold_frac * available_frac
-    return OwnerCost({name: usd / hours for name, usd in yearly_usd.items()})
+    hours = HOURS_PER_YEAR * n * sold * available
+    return OwnerCost({name: (np.asarray(usd) / hours)[()] for name, usd in yearly_usd.items()})
 
 
 def usd_per_million_tokens(usd_per_gpu_h: ArrayLike, tokens_per_gpu_s: ArrayLike) -> Any:
