@@ -42,7 +42,7 @@ def annuity_usd(principal_usd: ArrayLike, rate_frac: ArrayLike, n_periods: Array
     """
     principal, rate, n = (np.asarray(of, dtype=float) for of in (principal_usd, rate_frac, n_periods))
     if not (n >= 1).all() or not (rate > -1).all():
-        raise RangeError(f"an annuity needs n_periods >= 1 and rate > -1, got {n_periods} and {rate_frac}")
+        raise RangeError(f"an annuity needs n_periods >= 1 and rate > -1, got {n.min():g} and {rate.min():g}")
     free = rate == 0
     i = np.where(free, 1.0, rate)
     # expm1 and log1p keep full precision at the tiniest rates, where 1 - (1 + r)^-n cancels.
@@ -70,9 +70,9 @@ def discount_factors(n: int, rate_frac: float, periods_per_year: int = MONTHS_PE
     return discount_factors_at(np.arange(n), rate_frac, periods_per_year)
 
 
-def discount_factors_at(periods: ArrayLike, rate_frac: float, periods_per_year: int = MONTHS_PER_YEAR) -> Floats:
+def discount_factors_at(periods: ArrayLike, rate_frac: ArrayLike, periods_per_year: int = MONTHS_PER_YEAR) -> Floats:
     """Present value of one dollar so many periods after the valuation date, negative ones before it."""
-    return np.asarray((1.0 + rate_frac) ** (-np.asarray(periods) / periods_per_year))
+    return np.asarray((1.0 + np.asarray(rate_frac)) ** (-np.asarray(periods) / periods_per_year))
 
 
 @dataclass(frozen=True)
