@@ -90,41 +90,40 @@ def run(
     *,
     writers: Sequence[runs.Writer] = (),
     draws: int = 0,
+    reuse: bool = False,
     progress: Progress = lambda step, done: None,
 ) -> Path:
     """Run a scenario and write its run folder, ``parent/<name>-<hash8>``, which is returned.
 
     With *draws* the calibration is drawn within its intervals so many times, each draw is run whole on the same jobs
-    and failures, and every key figure gets the P10 and P90 of these runs.
+    and failures, and every key figure gets the P10 and P90 of these runs. With *reuse* a run folder of the same name
+    that is whole and was written by the same code is returned as it is, and no writer is called.
     """
     scenario = loaded.scenario
     share = 0.9 / (1 + draws)
     progress("build", 0.0)
+    ready = prepare(loaded)
+    facility = ready.facility
+    resolved: dict[str, Any] = scenario.model_dump(mode="json")
+    inputs = _inputs(ready, draws)
+    name = f"{scenario.name}-{runs.run_hash(resolved, inputs)}"
+    if reuse and runs.whole(parent / name):
+        return parent / name
     spread = [
         _figures(prepare(loaded, draw), lambda step, done, i=draw: progress(f"draw {i + 1}", share * (i + done))).kpis  # type: ignore[misc]
         for draw in range(draws)
     ]
-    ready = prepare(loaded)
-    facility = ready.facility
     found = _figures(ready, lambda step, done: progress(step, share * (draws + done)))
     figures, tables = found.kpis, found.tables
-    for name, figure in figures.items():
-        known = [draw[name]["value"] for draw in spread if draw[name]["value"] is not None]
+    for figure_name, figure in figures.items():
+        known = [draw[figure_name]["value"] for draw in spread if draw[figure_name]["value"] is not None]
         if known and figure["value"] is not None:
             figure["p10"], figure["p90"] = map(float, np.quantile(known, (0.1, 0.9)))
             figure["draws"] = len(known)
     progress("write", 0.9)
-    resolved: dict[str, Any] = scenario.model_dump(mode="json")
-    inputs = {"catalog": digest(), f"weather {facility.weather.name}": facility.weather.sha256, **ready.demand.inputs}
-    inputs |= {f"clean power {of.contract.name}": of.sha256 for of in facility.clean if of.sha256}
-    for contract in facility.contracted:
-        inputs |= contract.inputs
-    inputs |= {f"gpu_profile {of.name}": of.identity for of in ready.machines.values() if of.measured}
-    if draws:
-        inputs["calibration draws"] = str(draws)
     return runs.write(
         parent,
-        f"{scenario.name}-{runs.run_hash(resolved, inputs)}",
+        name,
         scenario=resolved,
         kpis=figures,
         findings={
@@ -149,6 +148,35 @@ def run(
     )
 
 
+def content_key(loaded: Loaded, ready: Prepared) -> str:
+    """Key of the run of a prepared scenario; its run folder is named by the first eight digits."""
+    return runs.content_key(loaded.scenario.model_dump(mode="json"), _inputs(ready, 0))
+
+
+def answered(
+    ready: Prepared, done: "Happened | None" = None
+) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
+    """Key figures and tables of a prepared scenario, of which nothing is written.
+
+    Where *done* is given, nothing is simulated: it is what another scenario did that differs in prices alone.
+    """
+    found = _costed(ready, happened(ready) if done is None else done)
+    return found.kpis, found.tables
+
+
+def _inputs(ready: Prepared, draws: int) -> dict[str, str]:
+    """What a run rests on beside its scenario, each with its digest."""
+    facility = ready.facility
+    inputs = {"catalog": digest(), f"weather {facility.weather.name}": facility.weather.sha256, **ready.demand.inputs}
+    inputs |= {f"clean power {of.contract.name}": of.sha256 for of in facility.clean if of.sha256}
+    for contract in facility.contracted:
+        inputs |= contract.inputs
+    inputs |= {f"gpu_profile {of.name}": of.identity for of in ready.machines.values() if of.measured}
+    if draws:
+        inputs["calibration draws"] = str(draws)
+    return inputs
+
+
 @dataclass(frozen=True)
 class _Figures:
     """Key figures, the tables behind them, and what became of the services in the order stated."""
@@ -161,25 +189,48 @@ class _Figures:
     training_runs: list[dict[str, Any]]
 
 
-def _figures(ready: Prepared, progress: Progress) -> _Figures:
-    """Simulate, account and cost."""
+@dataclass(frozen=True)
+class Happened:
+    """What a simulated plan did: tables by interval and job, and the services in the order stated."""
+
+    intervals: pd.DataFrame
+    pools: pd.DataFrame
+    jobs: pd.DataFrame
+    services: list[Outcome]
+
+
+def happened(ready: Prepared, progress: Progress = lambda step, done: None) -> Happened:
+    """Simulate and account."""
     scenario = ready.loaded.scenario
-    happened = simulated(ready, progress)
+    simulation = simulated(ready, progress)
     progress("account", 0.8)
     inlet_c = scenario.facility.cooling.supply_air_temp_c
     served = [
         outcomes(ready.services, ready.facility, index, lent_nodes(ready.facility, one.result), inlet_c)
-        for index, one in enumerate(happened)
+        for index, one in enumerate(simulation)
     ]
-    intervals, pools = account(ready.facility, happened, served, energy_price(ready))
-    jobs = job_table(ready.facility, ready.demand, happened)
+    intervals, pools = account(ready.facility, simulation, served, energy_price(ready))
+    jobs = job_table(ready.facility, ready.demand, simulation)
     if (of := ready.converted) is not None:
-        later = account(of.facility, happened, served, energy_price(ready))
+        later = account(of.facility, simulation, served, energy_price(ready))
         intervals, pools = (spliced(*pair, of.start_s) for pair in zip((intervals, pools), later, strict=True))
-        jobs = spliced(jobs, job_table(of.facility, ready.demand, happened), of.start_s)
-    progress("cost", 0.95)
+        jobs = spliced(jobs, job_table(of.facility, ready.demand, simulation), of.start_s)
     names = [of.stated.name for of in ready.services]
     services = sorted((one for of in served for one in of), key=lambda one: names.index(one.planned.stated.name))
+    return Happened(intervals, pools, jobs, services)
+
+
+def _figures(ready: Prepared, progress: Progress) -> _Figures:
+    """Simulate, account and cost."""
+    done = happened(ready, progress)
+    progress("cost", 0.95)
+    return _costed(ready, done)
+
+
+def _costed(ready: Prepared, done: Happened) -> _Figures:
+    """Cost what happened."""
+    scenario = ready.loaded.scenario
+    intervals, pools, jobs, services = done.intervals, done.pools, done.jobs, done.services
     standing = [(of.capacity.start_s, of.capacity.critical_rating_w) for of in ready.facility.phases]
     quantities = monthly_quantities(
         ready.tariff,

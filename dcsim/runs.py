@@ -85,8 +85,13 @@ class Run:
 
 def run_hash(scenario: dict[str, Any], digests: dict[str, str]) -> str:
     """Eight hex digits of the resolved scenario (its seed included), the input digests and dcsim's version."""
+    return content_key(scenario, digests)[:8]
+
+
+def content_key(scenario: dict[str, Any], digests: dict[str, str]) -> str:
+    """The whole sha256 of which :func:`run_hash` is the first eight digits: thousands of runs need all of them."""
     identity = {"scenario": scenario, "inputs": digests, "version": __version__}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def write(
@@ -160,6 +165,18 @@ def write(
             raise RunError(message) from error
         raise
     return final
+
+
+def whole(folder: Path) -> bool:
+    """Whether a run folder stands there that this code wrote, with every data file as it was written."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return bool(manifest["commit"] == _commit()) and all(
+            hashlib.sha256((folder / file).read_bytes()).hexdigest() == sha256
+            for file, sha256 in manifest["files"].items()
+        )
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def sweep(parent: Path) -> None:

@@ -1,0 +1,1 @@
+"""Uncertain inputs: their distributions, how they hang together, and samples of them."""

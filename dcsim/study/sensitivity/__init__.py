@@ -1,0 +1,1 @@
+"""Which inputs a result rests on: Sobol indices, tornado, spider, of any vectorised function of named inputs."""

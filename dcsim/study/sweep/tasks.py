@@ -1,0 +1,42 @@
+"""What the workers of a sweep do: check a variant, compute it, or write its whole run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcsim import pipeline
+from dcsim.columns import INTERVALS, STATEMENT
+from dcsim.errors import UsageError
+from dcsim.model.load import Loaded
+from dcsim.study.sweep.design import fault_lines
+from dcsim.study.sweep.tables import kpi_metadata, parquet
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Content key of a variant, or what is wrong with it."""
+
+    key: str
+    faults: tuple[str, ...] = ()
+
+
+def check(loaded: Loaded) -> Checked:
+    """Do all that can refuse a variant before its first event."""
+    try:
+        return Checked(pipeline.content_key(loaded, pipeline.prepare(loaded)))
+    except UsageError as error:
+        return Checked("", tuple(fault_lines(error)))
+
+
+def compute(loaded: Loaded) -> tuple[bytes, bytes]:
+    """Run a variant: its interval table, and its monthly statement with the key figures, both as Parquet."""
+    kpis, tables = pipeline.answered(pipeline.prepare(loaded))
+    return (
+        parquet(tables["intervals"], INTERVALS),
+        parquet(tables["statement"], STATEMENT, kpi_metadata(kpis)),
+    )
+
+
+def write_folder(of: tuple[Loaded, Path]) -> str:
+    """Write the run folder of a variant, unless it is there; its name."""
+    loaded, parent = of
+    return pipeline.run(loaded, parent, reuse=True).name
