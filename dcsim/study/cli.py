@@ -2,15 +2,12 @@
 
 import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dcsim import pipeline, runs
 from dcsim.columns import SCHEDULE
@@ -24,6 +21,7 @@ from dcsim.study import estimate_inference, estimate_mixed, estimate_training, p
 from dcsim.study import plant as plants
 from dcsim.study import schedule as schedules
 from dcsim.study.estimate import Figure
+from dcsim.study.progress import shown
 from dcsim.study.sizing import jobs as sizes
 from dcsim.study.summary import number, summary
 from dcsim.units import SECONDS_PER_MINUTE
@@ -69,21 +67,13 @@ def run(
     loaded = load(source, sets)
     # Reports are reached by name, so that nothing in the core imports plotly.
     writers = () if no_report else (importlib.import_module("dcsim.reports.run_report").write,)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=quiet or not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("load", total=1.0)
+    with shown(quiet, "load") as progress:
         folder = pipeline.run(
             loaded,
             out,
             writers=writers,
             draws=calibration_draws or 0,
-            progress=lambda step, done: bar.update(task, description=step, completed=done),
+            progress=progress,
         )
     if quiet:
         click.echo(folder)

@@ -2,19 +2,17 @@
 
 import importlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dcsim.study.compare.answer import Answer, answer, usd
 from dcsim.study.compare.asked import AS_STATED, asked
 from dcsim.study.compare.deltas import BRIDGED
 from dcsim.study.compare.folder import write
 from dcsim.study.compare.paired import paired
+from dcsim.study.progress import shown
 from dcsim.study.summary import number
 
 N_STEPS = 6
@@ -71,16 +69,8 @@ def compare(
     BASE and ALT are scenario files, shipped names or run folders. Runs that stand in DIR/runs are not run again.
     """
     ask = asked(base, sources, alternatives, worlds, seeds, sets)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=as_json or not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("runs", total=1.0)
-        found = paired(ask, out / "runs", lambda what, done: bar.update(task, description=what, completed=done))
+    with shown(as_json, "runs") as progress:
+        found = paired(ask, out / "runs", progress)
     result = answer(found, by)
     writers = () if no_report else (importlib.import_module("dcsim.reports.compare").write,)
     folder = write(out, result, writers)

@@ -1,21 +1,16 @@
 """``dcsim sweep``."""
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
 from dcsim.errors import DcsimError, UsageError
 from dcsim.model.load import load
 from dcsim.study.engines.choose import engine_of
+from dcsim.study.progress import shown
 from dcsim.study.sweep import design
 from dcsim.study.sweep.answer import failures, lines
-from dcsim.study.sweep.study import Progress, Study, plan
+from dcsim.study.sweep.study import Study, plan
 from dcsim.study.sweep.study import sweep as computed
 
 
@@ -63,7 +58,7 @@ def sweep(
     study: Study | None = None
     folder = out
     try:
-        with _bar(quiet) as progress:
+        with shown(quiet, "load") as progress:
             planned = plan(source, sets, axes, engine, progress)
             folder = out or Path("sweeps") / f"{planned.name}-{planned.identity}"
             if resume and not (folder / "manifest.json").exists():
@@ -78,17 +73,3 @@ def sweep(
     click.echo(str(study.folder) if quiet else "\n".join(lines(study)))
     if study.failed:
         raise SweepError(failures(study))
-
-
-@contextlib.contextmanager
-def _bar(quiet: bool) -> Iterator[Progress]:
-    with ProgressBar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=quiet or not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("load", total=1.0)
-        yield lambda step, done: bar.update(task, description=step, completed=done)
