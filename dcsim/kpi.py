@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsim.finance.levelised import usd_per_million_tokens
 from dcsim.kpi_money import MONEY, cost_usd_per_gpu_h
 from dcsim.results import Kpi, Results, Undefined, ratio
-from dcsim.units import J_PER_KWH, SECONDS_PER_HOUR, m3_from_kg_water, mw_from_w, mwh_from_j
+from dcsim.units import J_PER_KWH, m3_from_kg_water, mw_from_w, mwh_from_j
 
 Floats = NDArray[np.float64]
 
@@ -108,8 +109,10 @@ def requests_known_frac(r: Results) -> float:
 
 def cost_usd_per_million_tokens(r: Results) -> float:
     """Levelised cost of a million tokens of answers, by the GPU-hours that services hold."""
-    gpu_h = _of_services(r, "gpus") / SECONDS_PER_HOUR
-    return cost_usd_per_gpu_h(r) * ratio(gpu_h, _of_services(r, "output_tokens_per_s") / 1e6, "tokens of answers")
+    gpu_s, tokens = _of_services(r, "gpus"), _of_services(r, "output_tokens_per_s")
+    if tokens <= 0 or gpu_s <= 0:
+        raise Undefined("tokens of answers is zero over the plan")
+    return float(usd_per_million_tokens(cost_usd_per_gpu_h(r), tokens / gpu_s))
 
 
 KPIS: dict[str, Kpi] = {

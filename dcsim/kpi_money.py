@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dcsim.finance import cashflow
 from dcsim.finance.ledger import OPERATING
-from dcsim.finance.levelised import usd_per_training_run
+from dcsim.finance.levelised import effective_pflop_days, usd_per_training_run
 from dcsim.model.economics import Nothing
 from dcsim.results import Kpi, Results, Undefined, ratio
 from dcsim.units import SECONDS_PER_HOUR, mwh_from_j
@@ -155,7 +155,8 @@ def cost_usd_per_pflop_day(r: Results) -> float:
     pflop_days = np.zeros(r.n_months)
     for name, of in r.pools.groupby("pool", sort=False):
         hours = (of["gpus_allocated"] + of["gpus_serving"]).to_numpy() * of["duration_s"].to_numpy() / SECONDS_PER_HOUR
-        pflop_days += r.by_month(of, hours) * r.value.peak_flop_s.get(str(name), 0.0) * r.value.mfu_frac / 24e15
+        peak_flop_s = r.value.peak_flop_s.get(str(name), 0.0)
+        pflop_days += effective_pflop_days(r.by_month(of, hours), peak_flop_s, r.value.mfu_frac)
     return ratio(r.present_value(costs_usd(r)), float(r.discounted(pflop_days).sum()), "work of GPUs")
 
 

@@ -205,7 +205,8 @@ def capex_by_class(run: Run) -> Chart | None:
     table = -capex["amount_usd"].groupby([asset_class, capex["phase"]]).sum().unstack(fill_value=0) / 1e6
     totals = table.sum(axis=1).sort_values()
     largest, total = totals.index[-1], float(totals.sum())
-    finding = f"{str(largest).capitalize()} take {totals.iloc[-1] / total:.0%} of the {total:,.0f} M USD of capital"
+    name = str(largest)
+    finding = f"{name[0].upper()}{name[1:]} take {totals.iloc[-1] / total:.0%} of the {total:,.0f} M USD of capital"
     figure = go.Figure()
     for phase, colour in zip(table.columns, (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY) * 4, strict=False):
         figure.add_trace(

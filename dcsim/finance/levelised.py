@@ -168,20 +168,24 @@ def usd_per_million_tokens(usd_per_gpu_h: ArrayLike, tokens_per_gpu_s: ArrayLike
     return np.asarray(usd_per_gpu_h) / (np.asarray(tokens_per_gpu_s) * SECONDS_PER_HOUR) * 1e6
 
 
-def usd_per_effective_pflop_day(usd_per_gpu_h: ArrayLike, peak_flop_s: ArrayLike, used_frac: ArrayLike) -> Any:
-    """Cost of a day of 10^15 operations a second that are used.
+def effective_pflop_days(gpu_h: ArrayLike, peak_flop_s: ArrayLike, used_frac: ArrayLike) -> Any:
+    """Days of 10^15 operations a second that are used in so many GPU-hours.
 
     Parameters
     ----------
-    usd_per_gpu_h : array_like
-        Cost of a GPU-hour. [USD]
+    gpu_h : array_like
+        GPU-hours. [h]
     peak_flop_s : array_like
         Dense peak rate of the GPU. [FLOP/s]
     used_frac : array_like
         Share of it that counts: model FLOP utilisation, or a share of busy hours. [1]
     """
-    pflop_s = np.asarray(peak_flop_s) / FLOP_PER_PFLOP * np.asarray(used_frac)
-    return np.asarray(usd_per_gpu_h) * HOURS_PER_DAY / pflop_s
+    return np.asarray(gpu_h) / HOURS_PER_DAY * np.asarray(peak_flop_s) / FLOP_PER_PFLOP * np.asarray(used_frac)
+
+
+def usd_per_effective_pflop_day(usd_per_gpu_h: ArrayLike, peak_flop_s: ArrayLike, used_frac: ArrayLike) -> Any:
+    """Cost of such a day at a cost of a GPU-hour; arguments as for `effective_pflop_days`. [USD]"""
+    return np.asarray(usd_per_gpu_h) / effective_pflop_days(1.0, peak_flop_s, used_frac)
 
 
 def usd_per_training_run(gpu_h: ArrayLike, usd_per_gpu_h: ArrayLike, goodput_frac: ArrayLike = 1.0) -> Any:
