@@ -13,7 +13,7 @@ from dcsim.catalog.load import catalog
 from dcsim.physics.collectives import BUS_FACTOR
 
 from .chart import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW, Chart
-from .page import chart_html, render
+from .page import charts, render
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, RED, GREY)
 Body = Mapping[str, Any]
@@ -31,19 +31,12 @@ def write(body: Body, path: Path) -> None:
 
 def html(body: Body) -> str:
     """Page of a profile; the same profile gives the same bytes."""
-    charts = []
-    for identity, function in FIGURES.items():
-        chart = function(body)
-        if chart is not None:
-            charts.append(
-                {
-                    "id": identity,
-                    "finding": chart.finding,
-                    "reading": chart.reading,
-                    "html": chart_html(identity, chart.figure),
-                }
-            )
-    return render("calibration_report.html", body=body, charts=charts, rows=_rows(body))
+    return render(
+        "calibration_report.html",
+        body=body,
+        charts=charts((name, draw(body)) for name, draw in FIGURES.items()),
+        rows=_rows(body),
+    )
 
 
 def _rows(body: Body) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from .chart import BLUE, GREEN, GREY, ORANGE, RED, SKY, Chart
-from .page import chart_html, number, render
+from .page import charts, number, render
 
 FILE = "compare.html"
 AS_STATED = "as stated"
@@ -42,9 +42,9 @@ def html(folder: Path) -> str:
     kpis, lines, steps, regret = (
         pd.read_parquet(folder / f"{name}.parquet") for name in ("kpis", "lines", "bridge", "regret")
     )
-    charts = [("value", values(said))] if len(said["worlds"]) == 1 else [("worlds", worlds(said, regret))]
+    drawn = [("value", values(said))] if len(said["worlds"]) == 1 else [("worlds", worlds(said, regret))]
     others = [one["name"] for one in said["alternatives"][1:]]
-    charts += [(f"bridge-{i}", bridge(said, steps, name)) for i, name in enumerate(others)]
+    drawn += [(f"bridge-{i}", bridge(said, steps, name)) for i, name in enumerate(others)]
     shown = kpis[kpis["world"] == AS_STATED]
     return render(
         "compare.html",
@@ -55,10 +55,7 @@ def html(folder: Path) -> str:
         lines=_lines(lines[lines["world"] == AS_STATED]),
         regret=_regret(said, regret),
         dominance=_dominance(said),
-        charts=[
-            {"id": name, "finding": of.finding, "reading": of.reading, "html": chart_html(name, of.figure)}
-            for name, of in charts
-        ],
+        charts=charts(drawn),
     )
 
 

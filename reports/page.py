@@ -1,6 +1,7 @@
 """One HTML page that opens offline: plotly.js once, figures with fixed ids, colours for light and dark."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -9,6 +10,8 @@ import jinja2
 import plotly.graph_objects as go
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
+
+from .chart import Chart
 
 CONFIG = {"responsive": True, "displayModeBar": False}
 
@@ -67,6 +70,15 @@ def chart_html(identity: str, figure: go.Figure) -> str:
     figure.update_yaxes(automargin=True, gridcolor=GRID, zerolinecolor=GRID, linecolor=GRID)
     markup = figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"chart-{identity}", config=CONFIG)
     return str(markup)
+
+
+def charts(drawn: Iterable[tuple[str, Chart | None]]) -> list[dict[str, str]]:
+    """What the template of charts shows: each chart that there is, with its finding and its markup."""
+    return [
+        {"id": name, "finding": of.finding, "reading": of.reading, "html": chart_html(name, of.figure)}
+        for name, of in drawn
+        if of is not None
+    ]
 
 
 def render(template: str, **values: Any) -> str:

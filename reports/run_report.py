@@ -8,7 +8,7 @@ from dcsim.catalog.load import sources
 from dcsim.runs import Run
 
 from .figures import FIGURES, OPTIONAL
-from .page import chart_html, render
+from .page import charts, render
 
 FILE = "report.html"
 
@@ -46,24 +46,11 @@ def write(folder: Path) -> None:
 
 def html(run: Run) -> str:
     """Page of a run; the same run gives the same bytes."""
-    charts = []
-    for identity, function in {**OPTIONAL, **FIGURES}.items():
-        chart = function(run)
-        if chart is None:
-            continue
-        charts.append(
-            {
-                "id": identity,
-                "finding": chart.finding,
-                "reading": chart.reading,
-                "html": chart_html(identity, chart.figure),
-            }
-        )
     return render(
         "run_report.html",
         run=run,
         cards=_cards(run),
-        charts=charts,
+        charts=charts((name, draw(run)) for name, draw in {**OPTIONAL, **FIGURES}.items()),
         assumptions=assumptions(run),
         longest_wait=max(run.findings["pools"], key=lambda one: one["mean_wait_h"] or 0.0),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from .chart import BLUE, GREEN, ORANGE, Chart
-from .page import chart_html, render
+from .page import charts, render
 
 Body = Mapping[str, Any]
 
@@ -19,12 +19,8 @@ def write(body: Body, path: Path) -> None:
 
 def html(body: Body) -> str:
     """Page of a trace; the same figures give the same bytes."""
-    charts = [
-        {"id": key, "finding": one.finding, "reading": one.reading, "html": chart_html(key, one.figure)}
-        for key, function in FIGURES.items()
-        if body["statistics"]["usable"] and (one := function(body)) is not None
-    ]
-    return render("trace_report.html", body=body, charts=charts)
+    drawn = FIGURES if body["statistics"]["usable"] else {}
+    return render("trace_report.html", body=body, charts=charts((name, draw(body)) for name, draw in drawn.items()))
 
 
 def sizes(body: Body) -> Chart:

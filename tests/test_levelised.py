@@ -13,13 +13,13 @@ from dcsim.finance.cashflow import annuity_usd, npv_usd
 from dcsim.finance.ledger import Entry, ledger, monthly_flows
 from dcsim.finance.levelised import (
     capital_usd_per_year,
+    effective_pflop_days,
     gpus_per_utility_mw,
     idle_capital_usd,
     levelised_usd,
     lost_value_usd_per_h,
     market_value_usd,
     owner_cost_usd_per_gpu_h,
-    usd_per_effective_pflop_day,
     usd_per_million_tokens,
     usd_per_training_run,
     wacc_frac,
@@ -137,7 +137,7 @@ def test_a_calculator_of_five_years(price_usd, watts, peak_flop_s, total, per_pf
     energy_kwh = gpus * watts / 1e3 * 0.7 * 1.2 * FIVE_YEARS_H
     cost = total_usd(entry(gpus, price_usd, category="capex"), entry(energy_kwh, 0.08))
     assert cost == pytest.approx(total, rel=0.01)
-    per_day = usd_per_effective_pflop_day(cost / (gpus * FIVE_YEARS_H), peak_flop_s, 0.7)
+    per_day = cost / effective_pflop_days(gpus * FIVE_YEARS_H, peak_flop_s, 0.7)
     assert per_day * 365 == pytest.approx(per_pflop_year, rel=0.01)
 
 

@@ -183,11 +183,6 @@ def effective_pflop_days(gpu_h: ArrayLike, peak_flop_s: ArrayLike, used_frac: Ar
     return np.asarray(gpu_h) / HOURS_PER_DAY * np.asarray(peak_flop_s) / FLOP_PER_PFLOP * np.asarray(used_frac)
 
 
-def usd_per_effective_pflop_day(usd_per_gpu_h: ArrayLike, peak_flop_s: ArrayLike, used_frac: ArrayLike) -> Any:
-    """Cost of such a day at a cost of a GPU-hour; arguments as for `effective_pflop_days`. [USD]"""
-    return np.asarray(usd_per_gpu_h) / effective_pflop_days(1.0, peak_flop_s, used_frac)
-
-
 def usd_per_training_run(gpu_h: ArrayLike, usd_per_gpu_h: ArrayLike, goodput_frac: ArrayLike = 1.0) -> Any:
     """Cost of a run that needs so many GPU-hours of useful work at a goodput above 0 to 1. [USD]"""
     return np.asarray(gpu_h) * np.asarray(usd_per_gpu_h) / np.asarray(goodput_frac)

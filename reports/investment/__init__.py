@@ -2,7 +2,7 @@
 
 from dcsim.runs import Run
 
-from ..page import chart_html, render
+from ..page import charts, render
 from ..run_report import assumptions
 from . import checks, returns, tables, verdict
 from .figures import FIGURES
@@ -12,18 +12,6 @@ FILE = "investment.html"
 
 def html(run: Run) -> str:
     """Page of a run; the same run gives the same bytes."""
-    charts = []
-    for identity, function in FIGURES.items():
-        chart = function(run)
-        if chart is not None:
-            charts.append(
-                {
-                    "id": identity,
-                    "finding": chart.finding,
-                    "reading": chart.reading,
-                    "html": chart_html(identity, chart.figure),
-                }
-            )
     return render(
         "investment.html",
         run=run,
@@ -42,6 +30,6 @@ def html(run: Run) -> str:
         schedule=tables.schedule(run),
         value=returns.value(run),
         checks=checks.checks(run),
-        charts=charts,
+        charts=charts((name, draw(run)) for name, draw in FIGURES.items()),
         assumptions=assumptions(run),
     )
