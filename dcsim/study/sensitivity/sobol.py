@@ -1,16 +1,31 @@
 """Sobol indices: the share of a result's variance that each input carries."""
 
+import importlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from SALib.analyze import sobol as salib_sobol
 
 from dcsim.errors import RangeError, UsageError
 from dcsim.rng import stream
 from dcsim.study.draws.distributions import Distribution
 from dcsim.study.draws.sample import independent_shares
 from dcsim.study.sensitivity.model import Model, evaluated
+
+
+def _analysis() -> Any:
+    """SALib's analysis, which comes with an extra since it brings a library of charts.
+
+    Raises
+    ------
+    UsageError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module("SALib.analyze.sobol")
+    except ImportError:
+        raise UsageError("Sobol indices need SALib, which is not installed: pip install 'dcsim[sensitivity]'") from None
 
 
 def sobol_indices(
@@ -75,7 +90,7 @@ def sobol_indices(
     results = evaluated(model, {name: inputs[name].ppf(shares[:, i]) for i, name in enumerate(names)})
     if np.ptp(results) == 0:
         raise RangeError(f"all {len(results)} results are {results[0]:g}: there is no variance to share out")
-    found = salib_sobol.analyze(
+    found = _analysis().analyze(
         {"num_vars": len(names), "names": names, "bounds": [[0.0, 1.0]] * len(names)},
         results,
         calc_second_order=False,
