@@ -1,5 +1,6 @@
 """A run folder: written aside and renamed, so that it appears whole or not at all; every data file hashed."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,7 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -128,12 +129,7 @@ def write(
     RunError
         If the folder cannot be written (disk full, no permission).
     """
-    # A name that no reader takes for a run, with the writer's process in it so that the next run can tell leftovers.
-    aside = parent / f".{name}.partial-{os.getpid()}"
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)
-        aside.mkdir()
+    with placed(parent, name, "the run folder could not be written", "nothing was left behind") as aside:
         (aside / "scenario.yaml").write_text(dump(scenario), encoding="utf-8")
         _write_json(aside / "kpis.json", kpis)
         _write_json(aside / "findings.json", findings)
@@ -152,7 +148,28 @@ def write(
             "files": {file: hashlib.sha256((aside / file).read_bytes()).hexdigest() for file in data_files},
         }
         _write_json(aside / "manifest.json", manifest)
-        final = parent / name
+    return parent / name
+
+
+@contextlib.contextmanager
+def placed(parent: Path, name: str, fault: str, kept: str) -> Iterator[Path]:
+    """A folder to write in, which becomes ``parent/name`` whole when all went well and disappears when not.
+
+    An existing folder of that name is moved aside, replaced, then deleted. *fault* and *kept* say what could not be
+    done and what there still is.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
+    # A name that no reader takes for a run, with the writer's process in it so that the next run can tell leftovers.
+    aside, final = parent / f".{name}.partial-{os.getpid()}", parent / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        sweep(parent)
+        aside.mkdir()
+        yield aside
         replaced = parent / f".{name}.replaced-{os.getpid()}"
         if final.exists():
             final.rename(replaced)
@@ -161,10 +178,8 @@ def write(
     except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
         if isinstance(error, OSError):
-            message = f"{parent / name}: the run folder could not be written: {error}; nothing was left behind"
-            raise RunError(message) from error
+            raise RunError(f"{final}: {fault}: {error}; {kept}") from error
         raise
-    return final
 
 
 def whole(folder: Path) -> bool:

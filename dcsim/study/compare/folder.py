@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pyarrow.parquet as pq
 from dcsim import __version__
 from dcsim.columns import Column
 from dcsim.parquet import declared, encoding
-from dcsim.runs import RunError, Writer, sweep
+from dcsim.runs import Writer, placed
 from dcsim.study.compare.answer import Answer
 
 _WHO = (
@@ -76,11 +74,7 @@ def write(parent: Path, found: Answer, writers: Sequence[Writer] = ()) -> Path:
     """
     identity = json.dumps({"said": found.said, "version": __version__}, sort_keys=True)
     name = f"compare-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
-    final, aside = parent / name, parent / f".{name}.partial-{os.getpid()}"
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)
-        aside.mkdir()
+    with placed(parent, name, "the comparison could not be written", "its runs are kept") as aside:
         text = json.dumps(found.said, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
         (aside / "compare.json").write_text(text, encoding="utf-8")
         for table, columns in TABLES.items():
@@ -88,14 +82,4 @@ def write(parent: Path, found: Answer, writers: Sequence[Writer] = ()) -> Path:
             found.tables[table].to_csv(aside / f"{table}.csv", index=False, lineterminator="\n")
         for writer in writers:
             writer(aside)
-        replaced = parent / f".{name}.replaced-{os.getpid()}"
-        if final.exists():
-            final.rename(replaced)
-        aside.rename(final)
-        shutil.rmtree(replaced, ignore_errors=True)
-    except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise RunError(f"{final}: the comparison could not be written: {error}; its runs are kept") from error
-        raise
-    return final
+    return parent / name
