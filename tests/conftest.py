@@ -54,3 +54,20 @@ def pytest_terminal_summary(terminalreporter):
         f"oracle tests skipped for want of reference data: {len(_skipped)}"
         + ("" if not _skipped else " (" + "; ".join(_skipped[:5]) + (" ..." if len(_skipped) > 5 else "") + ")")
     )
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A run of the small plan with overrides; each set of them runs once a module."""
+    from plans import small
+
+    from dcsim import pipeline, runs
+
+    known = {}
+
+    def run(*sets):
+        if sets not in known:
+            known[sets] = runs.read(pipeline.run(small(*sets), tmp_path_factory.mktemp("runs")))
+        return known[sets]
+
+    return run

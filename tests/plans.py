@@ -52,3 +52,14 @@ def saturated_mix(n_jobs, gpus, load, seed, n_sizes=11):
         class_index=np.zeros(n_jobs, dtype=np.int64),
         class_names=("training",),
     )
+
+
+def value(run, name):
+    """Value of a key figure of a run."""
+    return run.kpis[name]["value"]
+
+
+def investment_rows(run, start, category=None):
+    """Rows of a run's ledger whose item starts so, of one category or of all."""
+    found = run.ledger[run.ledger["item"].str.startswith(start)]
+    return found if category is None else found[found["category"] == category]

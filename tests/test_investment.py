@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from dcsim.reports.run_report import html
-from plans import small
+from plans import investment_rows as rows
+from plans import small, value
 
-from dcsim import pipeline, runs
+from dcsim import pipeline
 from dcsim.errors import InputError, RangeError
 from dcsim.finance import cashflow
 from dcsim.finance.ledger import OPERATING, month_numbers, monthly_flows
@@ -17,28 +18,6 @@ TAX = "economics.tax={bonus_frac: 0.0}"
 DEBT = "economics.debt={ltv_frac: 0.6, rate_frac: 0.08, term_years: 3}"
 TWO_YEARS = "plan.years=2"
 FLAT_PPA = "site.clean_power=[{name: hydro, capacity_mw: 0.3, certificate_usd_per_mwh: 4.0}]"
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """A run of the small plan with overrides; each set of them runs once."""
-    known = {}
-
-    def run(*sets):
-        if sets not in known:
-            known[sets] = runs.read(pipeline.run(small(*sets), tmp_path_factory.mktemp("runs")))
-        return known[sets]
-
-    return run
-
-
-def value(run, name):
-    return run.kpis[name]["value"]
-
-
-def rows(run, start, category=None):
-    found = run.ledger[run.ledger["item"].str.startswith(start)]
-    return found if category is None else found[found["category"] == category]
 
 
 FINANCED = [
@@ -301,51 +280,9 @@ def test_a_site_that_closes_sells_no_building_and_clears_it(ran):
     assert rows(ran(), "decommissioning").empty
 
 
-def test_hardware_that_waits_for_power_is_charged_for_it(ran):
-    plain, late = ran(EARNS, TWO_YEARS), ran(EARNS, TWO_YEARS, "delays.connection=2027-10-01")
-    phase = late.findings["schedule"]["phases"][0]
-    assert phase["energised"] == "2027-10-01" and phase["energised_stated"] == "2027-01-01"
-    assert phase["hardware_delivered"] == "2026-12-01"
-    assert phase["waits_for"] == "the connection"
-    assert value(late, "npv_usd") < value(plain, "npv_usd")
-    assert value(late, "idle_hardware_usd") > 5 * value(plain, "idle_hardware_usd")
-    assert value(late, "lost_contribution_usd") > value(plain, "lost_contribution_usd") > 0
-    assert late.statement.set_index("month")["gpus_energised"]["2027-09"] == 0
-    # It is insured and kept up from the same month in both.
-    months = [rows(run, "maintenance: GPUs")["month"].min() for run in (plain, late)]
-    assert months == ["2026-12", "2026-12"]
-
-
-def test_idle_hardware_is_interest_and_lost_value_by_hand(ran):
-    late = ran(EARNS, TWO_YEARS, "delays.connection=2027-10-01")
-    expected = 0.0
-    for one in late.register.to_dict("records"):
-        if one["asset_class"] in HARDWARE:
-            years = (month_numbers([one["in_service"]])[0] - month_numbers([one["delivered"]])[0]) / 12
-            expected += one["paid_usd"] * (1.1**years - 0.724**years)
-    assert value(late, "idle_hardware_usd") == pytest.approx(expected)
-
-
-def test_delays_that_bind_nothing_change_nothing(ran):
-    plain, early = ran(), ran("delays={connection: 2026-06-01, connection_months: 3}")
-    pd.testing.assert_frame_equal(plain.ledger, early.ledger)
-
-
-def test_a_wait_is_that_of_the_market_and_a_slip_moves_deliveries(ran):
-    run = ran(TWO_YEARS, "delays={connection_requested: 2023-06-01, construction_months: 2, hardware_months: 1}")
-    schedule = run.findings["schedule"]
-    assert schedule["connection"] == "2027-06-01"  # 48 months
-    first = schedule["phases"][0]
-    assert (first["construction_delivered"], first["hardware_delivered"]) == ("2027-01-01", "2027-01-01")
-    assert first["energised"] == "2027-06-01"
-
-
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
-        (("delays.connection=2030-01-01",), "not before the plan ends"),
-        (("delays={connection: 2027-01-01, connection_requested: 2024-01-01}",), "not both"),
-        (("delays.connection_months=3",), "a day that is not stated"),
         (("facility.phases[0].hardware={order: 2026-06-01, delivery: 2026-12-01, draws: [0.2, 0.5]}",), "sum to 0.7"),
         (("economics.tenure={kind: cloud, price_path: h200-contract}",), "not a known"),
         (("economics.tax.regime=us-fedral",), "did you mean 'us-federal'"),
