@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsim.assets import Asset
+from dcsim.assets import Asset, bill_of_materials
 from dcsim.capacity import Capacity, SiteDesign
 from dcsim.catalog.gpu_profile import Machine
 from dcsim.catalog.hardware import server_has_gpus
@@ -18,7 +18,9 @@ from dcsim.catalog.weather import WeatherYear, weather
 from dcsim.clean_power import CleanSupply, supplies
 from dcsim.climate import Climate, climate, design_hour
 from dcsim.errors import UnknownNameError
+from dcsim.model.facility import Facility as StatedFacility
 from dcsim.model.load import Loaded
+from dcsim.model.scenario import Scenario
 from dcsim.onsite import OnSitePower, onsite_assets, onsite_power, plant_year
 from dcsim.phases import BuiltPhase, fill_phases
 from dcsim.physics.electrical import PDU, SUBSTATION, TRANSFORMER, PowerChain, ups_curve
@@ -49,6 +51,7 @@ class Facility:
     pools: tuple[BuiltPool, ...]
     phases: tuple[BuiltPhase, ...]
     assets: tuple[Asset, ...]
+    stated: StatedFacility
     design: SiteDesign
     climate: Climate
     weather: WeatherYear
@@ -224,6 +227,7 @@ def build(
         ),
         phases=phases,
         assets=(*assets, *onsite_assets(used, scenario)),
+        stated=stated,
         design=design,
         climate=climate(year, scenario.plan.start, n_intervals, interval_s),
         weather=year,
@@ -239,6 +243,13 @@ def build(
         horizon_s=horizon_s,
         notes=(*year.notes, *(note for one in served for note in one.notes)),
     )
+
+
+def repriced(facility: Facility, used: Assumptions, scenario: Scenario) -> Facility:
+    """The same parts at other prices: what *scenario* says of money and *used* of the catalog."""
+    of = scenario.model_copy(update={"facility": facility.stated})
+    assets = [line for phase in facility.phases for line in bill_of_materials(used, of, phase.stated, phase.counts)]
+    return dataclasses.replace(facility, assets=(*assets, *onsite_assets(used, scenario)))
 
 
 def _test_fuel(used: Assumptions, part: Generators, design_w: list[float]) -> tuple[float, ...]:

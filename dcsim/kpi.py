@@ -1,5 +1,6 @@
 """Key figures: one function each, with its unit and the standard or rule that defines it."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -267,13 +268,14 @@ KPIS: dict[str, Kpi] = {
 }
 
 
-def kpis(results: Results) -> dict[str, dict[str, Any]]:
-    """Compute every registered figure: ``{"pue": {"value": ..., "unit": ..., "definition": ...}}``.
+def kpis(results: Results, names: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Compute registered figures, all if none are named: ``{"pue": {"value": ..., "unit": ..., "definition": ...}}``.
 
     A figure that is undefined has the value None and a ``reason``; a NaN is a fault and never passes.
     """
     table: dict[str, dict[str, Any]] = {}
-    for name, kpi in KPIS.items():
+    for name in names or KPIS:
+        kpi = KPIS[name]
         try:
             value = float(kpi.compute(results))
             assert np.isfinite(value), f"{name} is {value}"

@@ -153,10 +153,8 @@ def cost_usd_per_gpu_h(r: Results) -> float:
 def cost_usd_per_pflop_day(r: Results) -> float:
     """Levelised cost of a day of an effective PFLOP/s: what GPUs do at the share of their peak that runs reach."""
     pflop_days = np.zeros(r.n_months)
-    for name, of in r.pools.groupby("pool", sort=False):
-        hours = (of["gpus_allocated"] + of["gpus_serving"]).to_numpy() * of["duration_s"].to_numpy() / SECONDS_PER_HOUR
-        peak_flop_s = r.value.peak_flop_s.get(str(name), 0.0)
-        pflop_days += effective_pflop_days(r.by_month(of, hours), peak_flop_s, r.value.mfu_frac)
+    for name, hours in r.held_gpu_h().items():
+        pflop_days += effective_pflop_days(hours, r.value.peak_flop_s.get(name, 0.0), r.value.mfu_frac)
     return ratio(r.present_value(costs_usd(r)), float(r.discounted(pflop_days).sum()), "work of GPUs")
 
 

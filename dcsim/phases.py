@@ -29,7 +29,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class BuiltPhase:
-    """A phase as built: servers that it adds to its pool, what limited them, and what stands from its date on."""
+    """A phase as built: servers that it adds to its pool, what limited them, and what stands from its date on.
+
+    ``stated`` is the phase, and ``counts`` what its bill of materials rests on beside prices.
+    """
 
     name: str
     pool: int
@@ -38,6 +41,8 @@ class BuiltPhase:
     binding: str
     limits: tuple[Limit, ...]
     capacity: Capacity
+    stated: Phase
+    counts: PhaseCounts
 
 
 def _largest(allowed: Callable[[int], bool], low: int, high: int) -> int:
@@ -86,8 +91,12 @@ def fill_phases(
         start_s = (phase.energised - scenario.plan.start).days * SECONDS_PER_DAY
         rating_w = before.critical_rating_w + trial.added_w(servers)
         standing = design.capacity(trial.servers(servers), start_s, utility_w, rating_w)
-        assets += trial.bill(servers)
-        phases.append(BuiltPhase(phase.name, pool, phase.energised, servers - stood, binding, tuple(limits), standing))
+        counts = trial.counts(servers)
+        assets += bill_of_materials(used, scenario, phase, counts)
+        added = servers - stood
+        phases.append(
+            BuiltPhase(phase.name, pool, phase.energised, added, binding, tuple(limits), standing, phase, counts)
+        )
     return tuple(phases), tuple(assets)
 
 
@@ -125,13 +134,16 @@ class _Trial:
             return float(w_from_kw(self.phase.critical_kw))
         return self.at(servers).it_design_w - self.before.it_design_w
 
-    def bill(self, servers: int) -> list[Asset]:
-        """Bill of materials of the phase."""
+    def counts(self, servers: int) -> PhaseCounts:
+        """Count what the phase adds."""
         after, pool = self.at(servers), self.pool
         added_mw = mw_from_w(self.added_w(servers))
         network = after.fabrics[pool].minus(self.before.fabrics[pool])
-        counts = PhaseCounts(servers - self.before.pool_servers[pool], added_mw, network)
-        return bill_of_materials(self.used, self.scenario, self.phase, counts)
+        return PhaseCounts(servers - self.before.pool_servers[pool], added_mw, network)
+
+    def bill(self, servers: int) -> list[Asset]:
+        """Bill of materials of the phase."""
+        return bill_of_materials(self.used, self.scenario, self.phase, self.counts(servers))
 
     def limits(self, per_rack: int) -> list[Limit]:
         """Every limit that the phase states, with the servers in all that it allows."""

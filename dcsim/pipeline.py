@@ -1,7 +1,7 @@
 """The straight line: scenario -> build -> simulate -> account -> cost -> kpis -> run folder, one call a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +10,19 @@ import pandas as pd
 
 from dcsim import headroom, runs
 from dcsim.build import Facility, build
-from dcsim.catalog.hardware import server_gpu
-from dcsim.catalog.load import Assumptions, Catalog, catalog, digest
-from dcsim.conversion import assets_with, converted, spliced, with_outage
+from dcsim.catalog.load import Assumptions, digest
+from dcsim.conversion import converted, with_outage
+from dcsim.costing import Figures, Happened, figures, happened, metered, stated_catalog
 from dcsim.delays import delayed, schedule
-from dcsim.energy import account, it_peak_frac, job_table, lent_nodes, pool_findings
-from dcsim.errors import UnknownNameError
-from dcsim.finance.books import Books, monthly_quantities
-from dcsim.finance.capital import embodied_kg
-from dcsim.finance.items import conventions, cost, findings
+from dcsim.energy import pool_findings
 from dcsim.finance.tariff_rows import read_tariff
-from dcsim.kpi import kpis
-from dcsim.kpi_money import training_runs
 from dcsim.model.economics import Rental
 from dcsim.model.load import Loaded
-from dcsim.model.tree import Place
 from dcsim.names import check_names
-from dcsim.operate import Prepared, Progress, energy_price, simulated
-from dcsim.results import Results, Value
-from dcsim.serving.plan import Outcome, outcomes, planned_services
-from dcsim.serving.table import service_findings, service_table
+from dcsim.operate import Prepared, Progress
+from dcsim.serving.plan import planned_services
+from dcsim.serving.table import service_findings
 from dcsim.sim.engine import Mode, Reliability
-from dcsim.stated_assets import stated_assets
 from dcsim.storage import stored
 from dcsim.workload.demand import demand, job_classes
 from dcsim.workload.model_runs import machine_of, modelled_runs
@@ -54,7 +45,7 @@ def prepare(loaded: Loaded, draw: int | None = None) -> Prepared:
         If the plan cannot be built or a job can never fit.
     """
     scenario = loaded.scenario
-    used = Assumptions(_catalog(loaded))
+    used = Assumptions(stated_catalog(loaded))
     check_names(loaded, used.catalog)
     loaded = with_outage(delayed(loaded, used))
     tariff = read_tariff(used, scenario.site.tariff)
@@ -114,8 +105,8 @@ def run(
         for draw in range(draws)
     ]
     found = _figures(ready, lambda step, done: progress(step, share * (draws + done)))
-    figures, tables = found.kpis, found.tables
-    for figure_name, figure in figures.items():
+    kpis, tables = found.kpis, found.tables
+    for figure_name, figure in kpis.items():
         known = [draw[figure_name]["value"] for draw in spread if draw[figure_name]["value"] is not None]
         if known and figure["value"] is not None:
             figure["p10"], figure["p90"] = map(float, np.quantile(known, (0.1, 0.9)))
@@ -125,7 +116,7 @@ def run(
         parent,
         name,
         scenario=resolved,
-        kpis=figures,
+        kpis=kpis,
         findings={
             **facility.findings(),
             "pools": pool_findings(tables["pools"], tables["jobs"]),
@@ -133,7 +124,7 @@ def run(
             "headroom": headroom.findings(
                 headroom.dimensions(ready.loaded.scenario, facility, tables["intervals"], ready.stored)
             ),
-            "services": service_findings(found.services, tables["services"], figures["cost_usd_per_gpu_h"]["value"]),
+            "services": service_findings(found.services, tables["services"], kpis["cost_usd_per_gpu_h"]["value"]),
             "storage": None if ready.stored is None else ready.stored.findings(),
             "demand": _filling(ready),
             "notes": _notes(ready),
@@ -154,13 +145,13 @@ def content_key(loaded: Loaded, ready: Prepared) -> str:
 
 
 def answered(
-    ready: Prepared, done: "Happened | None" = None
+    ready: Prepared, done: Happened | None = None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
     """Key figures and tables of a prepared scenario, of which nothing is written.
 
     Where *done* is given, nothing is simulated: it is what another scenario did that differs in prices alone.
     """
-    found = _costed(ready, happened(ready) if done is None else done)
+    found = figures(ready, metered(ready, happened(ready) if done is None else done))
     return found.kpis, found.tables
 
 
@@ -177,113 +168,11 @@ def _inputs(ready: Prepared, draws: int) -> dict[str, str]:
     return inputs
 
 
-@dataclass(frozen=True)
-class _Figures:
-    """Key figures, the tables behind them, and what became of the services in the order stated."""
-
-    kpis: dict[str, dict[str, Any]]
-    tables: dict[str, pd.DataFrame]
-    services: list[Outcome]
-    conventions: list[str]
-    finance: dict[str, Any]
-    training_runs: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Happened:
-    """What a simulated plan did: tables by interval and job, and the services in the order stated."""
-
-    intervals: pd.DataFrame
-    pools: pd.DataFrame
-    jobs: pd.DataFrame
-    services: list[Outcome]
-
-
-def happened(ready: Prepared, progress: Progress = lambda step, done: None) -> Happened:
-    """Simulate and account."""
-    scenario = ready.loaded.scenario
-    simulation = simulated(ready, progress)
-    progress("account", 0.8)
-    inlet_c = scenario.facility.cooling.supply_air_temp_c
-    served = [
-        outcomes(ready.services, ready.facility, index, lent_nodes(ready.facility, one.result), inlet_c)
-        for index, one in enumerate(simulation)
-    ]
-    intervals, pools = account(ready.facility, simulation, served, energy_price(ready))
-    jobs = job_table(ready.facility, ready.demand, simulation)
-    if (of := ready.converted) is not None:
-        later = account(of.facility, simulation, served, energy_price(ready))
-        intervals, pools = (spliced(*pair, of.start_s) for pair in zip((intervals, pools), later, strict=True))
-        jobs = spliced(jobs, job_table(of.facility, ready.demand, simulation), of.start_s)
-    names = [of.stated.name for of in ready.services]
-    services = sorted((one for of in served for one in of), key=lambda one: names.index(one.planned.stated.name))
-    return Happened(intervals, pools, jobs, services)
-
-
-def _figures(ready: Prepared, progress: Progress) -> _Figures:
+def _figures(ready: Prepared, progress: Progress) -> Figures:
     """Simulate, account and cost."""
     done = happened(ready, progress)
     progress("cost", 0.95)
-    return _costed(ready, done)
-
-
-def _costed(ready: Prepared, done: Happened) -> _Figures:
-    """Cost what happened."""
-    scenario = ready.loaded.scenario
-    intervals, pools, jobs, services = done.intervals, done.pools, done.jobs, done.services
-    standing = [(of.capacity.start_s, of.capacity.critical_rating_w) for of in ready.facility.phases]
-    quantities = monthly_quantities(
-        ready.tariff,
-        intervals,
-        pools,
-        scenario,
-        ready.facility.clean,
-        services,
-        standing,
-        ready.facility.contracted,
-    )
-    assets = (*assets_with(ready.used, ready.facility, ready.converted), *stated_assets(ready.used, scenario))
-    books = Books(scenario, assets, quantities, ready.used)
-    costed = cost(books)
-    design_pue, peak = ready.facility.final.design_pue, it_peak_frac(ready.facility, intervals)
-    path = ready.demand.filling
-    results = Results(
-        scenario,
-        intervals,
-        jobs,
-        costed,
-        design_pue,
-        embodied_kg(books),
-        peak,
-        None if path is None else path.full_for_good,
-        path is not None,
-        service_table(ready.facility, services),
-        pools,
-        _value(ready),
-        books.inflation_frac("opex"),
-    )
-    figures = kpis(results)
-    tables = {
-        "intervals": intervals,
-        "pools": pools,
-        "jobs": jobs,
-        "services": results.services,
-        "ledger": costed.ledger,
-        "statement": costed.statement,
-        "register": costed.register,
-        "assumptions": ready.used.frame(),
-    }
-    return _Figures(figures, tables, services, conventions(books), findings(books, costed), training_runs(results))
-
-
-def _value(ready: Prepared) -> Value:
-    """What a GPU of each pool can do at its peak, and what share of it runs reach."""
-    peaks = {
-        pool.name: ready.used.use("effective compute", "gpus", server_gpu(pool.server), "bf16_dense_flop_s")
-        for pool in ready.facility.pools
-        if pool.has_gpus
-    }
-    return Value(peaks, ready.used.use("effective compute", "operations", "estimate", "mfu_frac"))
+    return figures(ready, metered(ready, done))
 
 
 def _filling(ready: Prepared) -> dict[str, Any] | None:
@@ -316,19 +205,3 @@ def _notes(ready: Prepared) -> list[str]:
         ]
     services = [note for of in ready.services for note in of.notes]
     return [*proxies, *profile, *services, *ready.facility.notes, *ready.demand.notes]
-
-
-def _catalog(loaded: Loaded) -> Catalog:
-    """The catalog with the planner's own values in place of the shipped ones."""
-    changed = catalog()
-    for name, override in loaded.scenario.overrides.items():
-        place: Place = ("overrides", name)
-        table = name.partition(".")[0]
-        if table in ("cooling", "electrical"):
-            where = "facility.cooling" if table == "cooling" else "facility.power, with ups: custom"
-            raise loaded.fault(place, f"parameters of the plant and the power chain are stated in {where}, not here")
-        try:
-            changed = changed.replaced({name: (override.value, override.source)})
-        except UnknownNameError as error:
-            raise loaded.fault(place, str(error)) from None
-    return changed

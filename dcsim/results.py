@@ -10,12 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dcsim.finance import cashflow
+from dcsim.finance.books import Quantities
 from dcsim.finance.financing import monthly_usd
 from dcsim.finance.items import Costed
 from dcsim.finance.ledger import OPERATING, month_number
 from dcsim.model.scenario import Scenario
-from dcsim.steps import sum_by
-from dcsim.units import SECONDS_PER_HOUR
 
 Floats = NDArray[np.float64]
 
@@ -36,13 +35,13 @@ class Results:
     intervals: pd.DataFrame
     jobs: pd.DataFrame
     costed: Costed
+    quantities: Quantities
     design_pue: float
     embodied_kg: Mapping[str, float]
     it_peak_frac: float
     full_month: int | None = None
     has_path: bool = False
     services: pd.DataFrame = field(default_factory=pd.DataFrame)
-    pools: pd.DataFrame = field(default_factory=pd.DataFrame)
     value: Value = Value({}, 0.0)
     inflation_frac: float = 0.0
 
@@ -118,16 +117,18 @@ class Results:
         """Undiscounted sum of a category. [USD]"""
         return float(self.flows_usd(category).sum())
 
-    def by_month(self, table: pd.DataFrame, amounts: Floats) -> Floats:
-        """Sum rows of intervals into months from the first cash flow on, shape (n_months,)."""
-        origin = np.datetime64(self.scenario.plan.start, "s")
-        months = (origin + table["start_s"].to_numpy().astype("timedelta64[s]")).astype("datetime64[M]")
-        return sum_by(months.astype(np.int64) + 1970 * 12 - self.first_month, amounts, self.n_months)
+    def held_gpu_h(self) -> dict[str, Floats]:
+        """GPU-hours that jobs and services hold in each month from the first cash flow on, by pool."""
+        before = month_number(self.scenario.plan.start) - self.first_month
+        serving = self.quantities.standing.serving_gpu_h
+        return {
+            pool: np.concatenate([np.zeros(before), allocated + serving[pool]])
+            for pool, allocated in self.quantities.allocated_gpu_h.items()
+        }
 
     def allocated_gpu_h(self) -> Floats:
         """GPU-hours held by jobs and services in each month from the first cash flow on, shape (n_months,)."""
-        held = (self.intervals["gpus_allocated"] + self.intervals["gpus_serving"]).to_numpy()
-        return self.by_month(self.intervals, held * self.intervals["duration_s"].to_numpy() / SECONDS_PER_HOUR)
+        return np.asarray(sum(self.held_gpu_h().values(), np.zeros(self.n_months)))
 
 
 class Undefined(Exception):

@@ -23,7 +23,7 @@ from dcsim.catalog.weather import stations
 from dcsim.errors import UnknownNameError
 from dcsim.physics.cooling import COOLING
 
-ROWS = [pytest.param(row, id="/".join(key)) for key, row in catalog().rows.items()]
+ROWS = [pytest.param(row, id="/".join((row.table, row.key, row.parameter))) for row in catalog().rows]
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -48,7 +48,7 @@ def test_a_table_has_the_common_columns_and_no_row_twice(table):
 
 
 def test_sources_say_what_was_seen_and_none_is_unused():
-    used = {row.source for row in catalog().rows.values()} | {model.source for model in models().values()}
+    used = {row.source for row in catalog().rows} | {model.source for model in models().values()}
     used |= {station["source"] for station in stations().values()} | {site.source for site in sites().values()}
     used |= {"pjm_ci_2022", "ipcc_ar5_lca", "lenovo_gb300"}  # of the carbon table and of the rack table in physics
     used |= {row["source"] for row in _read("served_models.csv")}

@@ -8,8 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 
 from dcsim.errors import RangeError, UsageError
-from dcsim.study.draws.correlation import correlation_matrix, factor
-from dcsim.study.draws.distributions import (
+from dcsim.model.distributions import (
     Beta,
     Discrete,
     Distribution,
@@ -20,6 +19,7 @@ from dcsim.study.draws.distributions import (
     Triangular,
     Uniform,
 )
+from dcsim.study.draws.correlation import correlation_matrix, factor
 from dcsim.study.draws.sample import sample
 
 # kind: (distribution, mean, standard deviation, median), by the textbook's formulas.
@@ -80,15 +80,15 @@ def test_a_distribution_is_read_by_its_kind(kind):
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ({"kind": "normal", "mean": 0, "sd": 0}, "greater than 0"),
-        ({"kind": "uniform", "low": 2, "high": 1}, "low 2 must be below high 1"),
-        ({"kind": "triangular", "low": 0, "mode": 3, "high": 1}, "mode 3 must be from low 0 to high 1"),
-        ({"kind": "beta", "mean": 0.5, "sd": 0.5}, "sd 0.5 must be below 0.5"),
-        ({"kind": "beta", "mean": 1.5, "sd": 0.1}, "mean 1.5 must be above low 0"),
-        ({"kind": "discrete", "values": [1, 1]}, "values must ascend"),
-        ({"kind": "discrete", "values": [1, 2], "weights": [1]}, "1 weights for 2 values"),
-        ({"kind": "empirical", "values": [1]}, "at least 2 items"),
-        ({"kind": "lognormal", "median": float("nan"), "log_sd": 1}, "finite number"),
+        ({"distribution": "normal", "mean": 0, "sd": 0}, "greater than 0"),
+        ({"distribution": "uniform", "low": 2, "high": 1}, "low 2 must be below high 1"),
+        ({"distribution": "triangular", "low": 0, "mode": 3, "high": 1}, "mode 3 must be from low 0 to high 1"),
+        ({"distribution": "beta", "mean": 0.5, "sd": 0.5}, "sd 0.5 must be below 0.5"),
+        ({"distribution": "beta", "mean": 1.5, "sd": 0.1}, "mean 1.5 must be above low 0"),
+        ({"distribution": "discrete", "values": [1, 1]}, "values must ascend"),
+        ({"distribution": "discrete", "values": [1, 2], "weights": [1]}, "1 weights for 2 values"),
+        ({"distribution": "empirical", "values": [1]}, "at least 2 items"),
+        ({"distribution": "lognormal", "median": float("nan"), "log_sd": 1}, "finite number"),
     ],
 )
 def test_what_is_no_distribution_is_refused(stated, said):

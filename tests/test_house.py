@@ -56,6 +56,7 @@ STEP = {
     "stated_assets": "build",
     "nodes": "build",
     "names": "pipeline",
+    "costing": "pipeline",
     "operate": "pipeline",
 }
 

@@ -117,7 +117,7 @@ def test_cover_and_loan_life_cover_are_by_hand(ran):
 def test_a_loan_that_cash_cannot_repay_is_refused_with_the_way_out():
     with pytest.raises(RangeError, match="no cash is left after operating costs"):
         loaded = small("economics.revenue={kind: internal, usd_per_gpu_h: 0.01}", DEBT[:-1] + ", repayment: sculpted}")
-        pipeline._figures(pipeline.prepare(loaded), lambda step, done: None)
+        pipeline.answered(pipeline.prepare(loaded))
 
 
 def test_real_and_nominal_rates_give_one_value(ran):

@@ -13,7 +13,7 @@ from dcsim import pipeline, runs
 from dcsim.cli import cli
 from dcsim.errors import RangeError
 from dcsim.finance.cashflow import discount_factors, npv_usd
-from dcsim.study.draws.paths import PricePath
+from dcsim.model.price_path import PricePath
 from dcsim.study.options.least_squares import exercised
 from dcsim.study.options.of_run import of_run
 from dcsim.study.options.real import Flows, abandon, defer, expand, switch, to_come_usd

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcsim.errors import RangeError, UsageError
-from dcsim.study.draws.distributions import Normal, Uniform
+from dcsim.model.distributions import Normal, Uniform
 from dcsim.study.sensitivity.gpu_hour import OWNER_RANGES, owner_usd_per_gpu_h
 from dcsim.study.sensitivity.one_way import spider, tornado
 from dcsim.study.sensitivity.sobol import sobol_indices

@@ -8,6 +8,7 @@ from test_cli import refused
 
 from dcsim import pipeline
 from dcsim.cli import cli
+from dcsim.costing import happened
 from dcsim.errors import RangeError, UsageError
 from dcsim.model.load import load
 from dcsim.study.solve.break_even import NoRootError, break_even, two_way
@@ -48,7 +49,7 @@ def test_a_two_way_table_holds_the_break_even_of_each_value_or_why_there_is_none
 @pytest.fixture(scope="module")
 def kept():
     """What the small plan did, simulated once."""
-    return [pipeline.happened(pipeline.prepare(load(BASE, SMALL)))]
+    return [happened(pipeline.prepare(load(BASE, SMALL)))]
 
 
 @pytest.mark.parametrize(

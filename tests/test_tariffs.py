@@ -30,7 +30,7 @@ def used_of(rows):
         ("tariffs", "t", name): Row("tariffs", "t", name, value, "1", 2026, None, None, "assumption", "a test")
         for name, value in named.items()
     }
-    return Assumptions(Catalog({**catalog().rows, **table}, catalog().aliases))
+    return Assumptions(Catalog([*catalog().rows, *table.values()], catalog().aliases))
 
 
 def year_of(power_w, start="2027-01-01"):

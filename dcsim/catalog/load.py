@@ -1,9 +1,10 @@
 """The catalog: one CSV row a parameter, each with unit, year, range and source; and the record of what a plan used."""
 
+import copy
 import csv
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -92,12 +93,16 @@ def _read(name: str) -> list[dict[str, str]]:
 class Catalog:
     """Rows by (table, key, parameter)."""
 
-    def __init__(self, rows: Mapping[tuple[str, str, str], Row], aliases: Mapping[tuple[str, str], Alias]) -> None:
-        self.rows = dict(rows)
-        self.aliases = dict(aliases)
+    def __init__(self, rows: Iterable[Row], aliases: Mapping[tuple[str, str], Alias]) -> None:
+        self.aliases = aliases
         self._parameters: dict[str, dict[str, dict[str, Row]]] = {table: {} for table in TABLES}
-        for row in self.rows.values():
+        for row in rows:
             self._parameters[row.table].setdefault(row.key, {})[row.parameter] = row
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """Every row."""
+        return (row for parts in self._parameters.values() for part in parts.values() for row in part.values())
 
     def keys(self, table: str) -> list[str]:
         """Names of the parts of *table*."""
@@ -138,16 +143,19 @@ class Catalog:
         UnknownNameError
             If a name is not of that form or there is no such row.
         """
-        rows = dict(self.rows)
+        changed = copy.copy(self)
+        tables = changed._parameters = dict(self._parameters)
         for name, (value, reason) in values.items():
             match = re.fullmatch(r"(\w+)\.(.+)\.([^.]+)", name)
             if not match:
                 raise UnknownNameError(f"'{name}' is not of the form table.key.parameter")
             row = self.row(match[1], match[2], match[3])
-            index = (row.table, row.key, row.parameter)
             note = f"{reason}; the catalog has {row.value:g} from {row.source}"
-            rows[index] = replace(row, value=value, source="scenario", note=note)
-        return Catalog(rows, self.aliases)
+            row = replace(row, value=value, source="scenario", note=note)
+            # Only what leads to the row is copied; all else is shared with this catalog.
+            tables[row.table] = dict(tables[row.table])
+            tables[row.table][row.key] = tables[row.table][row.key] | {row.parameter: row}
+        return changed
 
 
 def _number(text: str) -> float | None:
@@ -157,7 +165,7 @@ def _number(text: str) -> float | None:
 @cache
 def catalog() -> Catalog:
     """Read the shipped catalog."""
-    rows = {}
+    rows = []
     for table in TABLES:
         for record in _read(f"{table}.csv"):
             row = Row(
@@ -172,7 +180,7 @@ def catalog() -> Catalog:
                 record["source"],
                 record["note"],
             )
-            rows[table, row.key, row.parameter] = row
+            rows.append(row)
     aliases = {
         (record["table"], record["alias"].casefold()): Alias(record["table"], record["key"], record["note"])
         for record in _read("aliases.csv")

@@ -143,6 +143,20 @@ def ratchet_kw(ratchet: Ratchet, measured_kw: Floats, month_of_year: Ints) -> Fl
     return ratchet.frac * highest
 
 
+def repriced(lines: Sequence[BillLine], tariff: Tariff) -> tuple[BillLine, ...]:
+    """The same quantities at the prices of *tariff*, which has the charges of the one that they were billed by."""
+    prices = {_billed_as(charge): charge for charge in tariff.charges}
+    return tuple(
+        replace(line, charge=replace(prices[_billed_as(line.charge)], kind=line.charge.kind)) for line in lines
+    )
+
+
+def _billed_as(charge: Charge) -> tuple[str, str, str, int]:
+    """What tells charges apart; what is billed above measured demand has the price of the demand."""
+    kind = DEMAND if charge.kind in (RATCHET, MINIMUM) else charge.kind
+    return kind, charge.line, charge.period, charge.tier
+
+
 def bill(
     tariff: Tariff,
     when: pd.DatetimeIndex,

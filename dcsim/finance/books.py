@@ -1,7 +1,9 @@
 """What a cost line may look at: the scenario, its assets, what the simulated plan bought and sold month by month."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from dcsim.steps import sum_by
 from dcsim.units import SECONDS_PER_HOUR, m3_from_kg_water, mwh_from_j
 
 Floats = NDArray[np.float64]
+Kept = TypeVar("Kept")
 
 # The index of a price on carbon, whose growth the scenario states.
 CARBON = "carbon"
@@ -79,9 +82,20 @@ class Books:
     assets: tuple[Asset, ...]
     quantities: Quantities
     used: Assumptions
+    _kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: str, make: Callable[[], Kept]) -> Kept:
+        """What several lines look at, made when it is first asked for."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: Kept = self._kept[name]
+        return found
 
     def inflation_frac(self, what: str) -> float:
         """Yearly inflation of ``opex``, ``energy`` or ``construction``: the scenario's, else the catalog's."""
+        return self.once(f"inflation {what}", lambda: self._inflation_frac(what))
+
+    def _inflation_frac(self, what: str) -> float:
         if what == CARBON:
             priced = self.economics.carbon_price
             return 0.0 if priced is None else priced.rise_frac_per_year
@@ -108,7 +122,7 @@ class Books:
         """What stands and what it emits by month."""
         return self.quantities.standing
 
-    @property
+    @cached_property
     def months(self) -> range:
         """Month numbers of the plan."""
         return range(month_number(self.scenario.plan.start), month_number(self.scenario.plan.end))

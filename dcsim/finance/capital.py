@@ -85,16 +85,20 @@ def _steps(schedule: Schedule, order: int, lead: int) -> Iterator[tuple[int, flo
 
 def bought(books: Books) -> list[Purchase]:
     """Every purchase of the plan, asset by asset."""
-    return [one for asset in books.assets for one in purchases(asset, books)]
+    return books.once("purchases", lambda: [one for asset in books.assets for one in purchases(asset, books)])
 
 
-def payments(purchase: Purchase, books: Books) -> Iterator[Entry]:
-    """Rows of one purchase."""
-    asset = purchase.asset
+def payments(books: Books) -> list[list[Entry]]:
+    """Rows of every purchase, in the order of :func:`bought`."""
+    return books.once("payments", lambda: [list(_paid(purchase, books)) for purchase in bought(books)])
+
+
+def _paid(purchase: Purchase, books: Books) -> Iterator[Entry]:
+    asset, item = purchase.asset, purchase.item
     price_usd, index = _indexed(asset, books)
     for month, share in purchase.payments:
         quantity = asset.quantity * share
-        yield Entry(month, "capex", purchase.item, asset.phase, quantity, asset.unit, price_usd, asset.source, index)
+        yield Entry(month, "capex", item, asset.phase, quantity, asset.unit, price_usd, asset.source, index)
 
 
 def _indexed(asset: Asset, books: Books) -> tuple[float, Index | None]:
@@ -117,8 +121,8 @@ def _indexed(asset: Asset, books: Books) -> tuple[float, Index | None]:
 
 def capital(books: Books) -> Iterator[Entry]:
     """Pay for each asset and its replacements between order and delivery, by its draw schedule."""
-    for purchase in bought(books):
-        yield from payments(purchase, books)
+    for rows in payments(books):
+        yield from rows
 
 
 def embodied_kg(books: Books) -> dict[str, float]:

@@ -8,6 +8,7 @@ import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -111,10 +112,8 @@ def _rates(flows: Floats, years: Floats) -> Irr:
     """Rates at which flows after so many years are worth nothing."""
     if not (flows > 0).any() or not (flows < 0).any():
         return Irr(None, (), "the flows never change sign")
-    # A uniform grid in log(1 + r): fine enough that two roots closer than 0.3 % count as one.
-    growth = np.linspace(np.log(0.01), np.log(101.0), 3001)
-    grid, values = np.expm1(growth), np.exp(-np.outer(growth, years)) @ flows
-    signs = np.sign(values)
+    grid, factors = _grid(years.tobytes())
+    signs = np.sign(factors @ flows)
     roots = tuple(
         float(brentq(lambda rate: flows @ (1.0 + rate) ** -years, grid[i], grid[i + 1], xtol=1e-12))
         for i in np.flatnonzero(signs[1:] * signs[:-1] < 0)
@@ -125,6 +124,16 @@ def _rates(flows: Floats, years: Floats) -> Irr:
         return Irr(None, (), "no rate between -99 % and +10,000 % a year makes the NPV zero")
     listed = ", ".join(f"{root:.4f}" for root in roots)
     return Irr(None, roots, f"{len(roots)} rates make the NPV zero: {listed}; use the NPV")
+
+
+@lru_cache(maxsize=4)  # the studies of one plan ask for the same months ten thousand times
+def _grid(years: bytes) -> tuple[Floats, Floats]:
+    """Rates, uniform in log(1 + r), and the discount factor of each year at each.
+
+    Fine enough that two roots closer than 0.3 % count as one.
+    """
+    growth = np.linspace(np.log(0.01), np.log(101.0), 3001)
+    return np.expm1(growth), np.exp(-np.outer(growth, np.frombuffer(years)))
 
 
 def payback_months(flows_usd: ArrayLike) -> int | None:

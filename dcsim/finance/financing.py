@@ -145,8 +145,8 @@ def monthly_usd(entries: Sequence[Entry], first: int, n: int) -> Floats:
 def _register(books: Books) -> list[Bought]:
     """Purchases with what was paid and what they are sold for."""
     found = []
-    for purchase in bought(books):
-        basis = -sum(entry.amount_usd for entry in payments(purchase, books))
+    for purchase, rows in zip(bought(books), payments(books), strict=True):
+        basis = -sum(entry.amount_usd for entry in rows)
         sold = sale(purchase, books)
         found.append(Bought(purchase, basis, 0.0 if sold is None else sold.amount_usd))
     return found

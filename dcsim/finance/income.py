@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from dcsim.finance.books import Books
 from dcsim.finance.ledger import Entry, Index, month_number
-from dcsim.model.economics import Internal, Nothing, Rental
+from dcsim.model.economics import Internal, Nothing, Rental, Spot
+from dcsim.model.financing import Cloud
 
 Floats = NDArray[np.float64]
 # Price of each month of the plan, and how it grows from its year on.
@@ -31,7 +32,7 @@ def _rented(books: Books, terms: Rental) -> Iterator[Entry]:
     ramp = ramp_frac(books, terms)
     spot = terms.spot.share_frac if terms.spot else 0.0
     factors = terms.price_factors
-    prices, source = price_path(books, terms.price_path, terms.decline_frac_per_year, "revenue")
+    prices, source = price_path(books, terms, "revenue")
     label = f"GPU rental: {terms.price_path}"
     held = books.quantities.allocated_gpu_h
     sold = {pool: hours * (1.0 - spot) * terms.sold_frac * ramp for pool, hours in held.items()}
@@ -44,7 +45,7 @@ def _rented(books: Books, terms: Rental) -> Iterator[Entry]:
         }
         yield from _sold(books, f"take or pay: {terms.price_path}", _by_price(idle, factors), factors, prices, source)
     if terms.spot is not None:
-        prices, source = price_path(books, terms.spot.price_path, terms.spot.decline_frac_per_year, "revenue at spot")
+        prices, source = price_path(books, terms.spot, "revenue at spot")
         sold = {pool: hours * spot * terms.spot.sold_frac * ramp for pool, hours in held.items()}
         label = f"GPU rental at spot: {terms.spot.price_path}"
         yield from _sold(books, label, _by_price(sold, factors), factors, prices, source)
@@ -92,11 +93,9 @@ def tokens(books: Books) -> Iterator[Entry]:
             yield Entry(month, "revenue", label, "site", float(quantity), "M tokens", of.usd_per_million, "scenario")
 
 
-def price_path(books: Books, path: str, decline_frac: float | None, why: str) -> tuple[Prices, str]:
-    """Price of each month and its source: interpolated between the catalog's dated prices, then falling at a rate.
-
-    A *decline_frac* of None takes the catalog's.
-    """
+def price_path(books: Books, terms: Rental | Spot | Cloud, why: str) -> tuple[Prices, str]:
+    """Price of each month and its source: interpolated between the catalog's dated prices, then falling at a rate."""
+    path, decline_frac, factors = terms.price_path, terms.decline_frac_per_year, terms.monthly_price_factors
     part = books.used.catalog.part("prices", path)
     dated = sorted(name for name in part if re.fullmatch(r"\d{4}-\d{2}", name))
     known = [month_number(datetime.date(int(name[:4]), int(name[5:]), 1)) for name in dated]
@@ -112,4 +111,7 @@ def price_path(books: Books, path: str, decline_frac: float | None, why: str) ->
         (float(np.interp(month, known, values)), None) if month <= known[-1] else (values[-1], after)
         for month in books.months
     ]
+    if factors:
+        last = len(factors) - 1
+        prices = [(price * factors[min(k, last)], index) for k, (price, index) in enumerate(prices)]
     return prices, part[dated[-1]].source

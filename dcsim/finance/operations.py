@@ -152,7 +152,7 @@ def _colocation(books: Books, tenure: Colocation, stands: Standing) -> Iterator[
 
 
 def _cloud(books: Books, tenure: Cloud, stands: Standing) -> Iterator[Entry]:
-    prices, source = price_path(books, tenure.price_path, tenure.decline_frac_per_year, "cloud rent")
+    prices, source = price_path(books, tenure, "cloud rent")
     for pool, energised in stands.energised_gpu_h.items():
         held = books.quantities.allocated_gpu_h[pool] + stands.serving_gpu_h[pool]
         hours = energised if tenure.commitment == "reserved" else held

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dcsim.model.base import Fraction, Name, NonNegative, Positive, Rate, Stated
-from dcsim.model.financing import CarbonPrice, Debt, Own, OwnAsset, Post, Tax, Tenure
+from dcsim.model.financing import FACTORS, CarbonPrice, Debt, Factors, Own, OwnAsset, Post, Tax, Tenure
 
 
 class Spot(Stated):
@@ -18,6 +18,7 @@ class Spot(Stated):
         default=None, description="fall of the price a year after the path's last date; the catalog's if absent"
     )
     sold_frac: Fraction = Field(default=0.7, description="share of them that somebody pays for")
+    monthly_price_factors: Factors = Field(default=(), description=FACTORS)
 
 
 class Ramp(Stated):
@@ -47,6 +48,7 @@ class Rental(Stated):
     )
     spot: Spot | None = Field(default=None, description="part that is sold without a contract; none if absent")
     ramp: Ramp | None = Field(default=None, description="how sales grow; full from the first hour if absent")
+    monthly_price_factors: Factors = Field(default=(), description=FACTORS)
 
 
 class Internal(Stated):

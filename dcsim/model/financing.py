@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from dcsim.model.base import Fraction, Name, NonNegative, Positive, Rate, Stated, Text
 
 Months = Annotated[int, Field(strict=True, ge=0, le=240)]
+Factors = tuple[Positive, ...]
+FACTORS = "factor on the price of each month of the plan, the last one from its end on; a price_path fills it"
 
 
 class Tax(Stated):
@@ -78,6 +80,7 @@ class Cloud(Stated):
     commitment: Literal["reserved", "on_demand"] = Field(
         default="reserved", description="pay for every energised GPU-hour, or for those that jobs and services hold"
     )
+    monthly_price_factors: Factors = Field(default=(), description=FACTORS)
 
 
 Tenure = Annotated[Own | Colocation | Cloud, Field(discriminator="kind")]

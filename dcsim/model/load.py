@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.scenario import Scenario
 from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, read
+from dcsim.model.uncertain import Fault, Uncertain, take_uncertain
 from dcsim.registry import unknown
 
 COMMAND_LINE = Path("--set")
@@ -22,12 +23,16 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checked scenario with the files that it came from and the place where each value was stated."""
+    """A checked scenario with the files that it came from and the place where each value was stated.
+
+    The scenario has the single values of the ``uncertain`` inputs.
+    """
 
     scenario: Scenario
     path: Path
     files: tuple[Path, ...]
     tree: Tree
+    uncertain: tuple[Uncertain, ...] = ()
 
     def file(self, place: Place) -> Path:
         """Path stated at *place*, made absolute against the file that states it; ``${NAME}`` is expanded.
@@ -85,8 +90,14 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     tree, paths = _inherit(path, ())
     for text in sets:
         _override(tree, text)
-    values = {key: value for key, value in tree.values.items() if key != "extends"}
-    return Loaded(checked(Scenario, values, tree, path), path, paths, tree)
+    uncertain, faults = take_uncertain(tree, lambda place: _is_whole(place, tree))
+    if not faults:
+        values = {key: value for key, value in tree.values.items() if key != "extends"}
+        scenario = checked(Scenario, values, tree, path)
+        faults = _uncorrelated(scenario, uncertain)
+    if faults:
+        raise InputError(str(path), [_problem(tree, path, *fault) for fault in faults])
+    return Loaded(scenario, path, paths, tree, uncertain)
 
 
 def checked(kind: type[Kind], values: Any, tree: Tree, path: Path) -> Kind:
@@ -101,6 +112,26 @@ def checked(kind: type[Kind], values: Any, tree: Tree, path: Path) -> Kind:
         return kind.model_validate(values)
     except ValidationError as error:
         raise _faults(error, tree, path, schema() if kind is Scenario else kind.model_json_schema()) from None
+
+
+def _uncorrelated(scenario: Scenario, uncertain: tuple[Uncertain, ...]) -> list[Fault]:
+    """Correlations of inputs that are not uncertain."""
+    known = [of.name for of in uncertain]
+    return [
+        (
+            ("uncertainty", "correlations", index, "between"),
+            unknown(name, known, "uncertain input") if known else f"'{name}': no input of this plan is a distribution",
+        )
+        for index, stated in enumerate(scenario.uncertainty.correlations)
+        for name in stated.between
+        if name not in known
+    ]
+
+
+def _is_whole(place: Place, tree: Tree) -> bool:
+    """Whether the schema has a number without decimals at *place*, or one beside nothing."""
+    node = _schema_at(place[:-1], tree, schema()).get("properties", {}).get(place[-1], {})
+    return "integer" in [node.get("type"), *(of.get("type") for of in node.get("anyOf", []))]
 
 
 def _inherit(path: Path, below: tuple[Path, ...]) -> tuple[Tree, tuple[Path, ...]]:

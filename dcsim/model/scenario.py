@@ -9,6 +9,7 @@ from dcsim.model.base import Name, Stated
 from dcsim.model.economics import Economics, Overrides, Rental
 from dcsim.model.facility import Facility, Site
 from dcsim.model.financing import Delays
+from dcsim.model.uncertain import Uncertainty
 from dcsim.model.workload import Workload
 from dcsim.registry import unknown
 
@@ -59,6 +60,10 @@ class Scenario(Stated):
         default_factory=dict, description="catalog values that this plan replaces, as table.key.parameter"
     )
     report: Report = Report()
+    # A run is of single values, so what a study draws is no part of what it ran.
+    uncertainty: Uncertainty = Field(
+        default=Uncertainty(), exclude=True, description="what dcsim uncertainty draws beside stated distributions"
+    )
 
     @model_validator(mode="after")
     def _pools_are_known(self) -> Self:

@@ -128,7 +128,7 @@ def merge(base: Tree, child: Tree) -> Tree:
     """Lay *child* over *base*: mappings merge key by key, anything else is replaced.
 
     A child mapping that states another ``kind`` than the base replaces it whole, since the keys of one kind
-    of part mean nothing to another.
+    of part mean nothing to another. A distribution is replaced whole.
     """
     merged = Tree(copy.deepcopy(base.values), dict(base.origins))
 
@@ -136,7 +136,7 @@ def merge(base: Tree, child: Tree) -> Tree:
         for key, value in source.items():
             here = (*place, key)
             old = target.get(key)
-            both = isinstance(old, dict) and isinstance(value, dict)
+            both = isinstance(old, dict) and isinstance(value, dict) and "distribution" not in {**old, **value}
             if both and old is not None and value.get("kind", old.get("kind")) == old.get("kind"):
                 merged.origins[here] = child.origins[here]
                 lay(old, value, here)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from dcsim.errors import RangeError
+from dcsim.model.distributions import Distribution
 from dcsim.rng import stream
 from dcsim.study.draws.correlation import Pairs, correlated
-from dcsim.study.draws.distributions import Distribution
 
 Floats = NDArray[np.float64]
 Method = Literal["latin", "sobol"]

@@ -10,7 +10,7 @@ import numpy as np
 from dcsim import runs
 from dcsim.errors import UsageError
 from dcsim.finance.cashflow import MONTHS_PER_YEAR
-from dcsim.study.draws.paths import PricePath
+from dcsim.model.price_path import PricePath
 from dcsim.study.options.of_run import OfRun, of_run
 from dcsim.study.options.real import OptionValue, abandon, defer, expand, switch
 from dcsim.study.summary import number

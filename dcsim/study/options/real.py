@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dcsim.errors import RangeError
 from dcsim.finance.cashflow import discount_factors
-from dcsim.study.draws.paths import Paths
+from dcsim.model.price_path import Paths
 from dcsim.study.options.least_squares import NEVER, exercised
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.finance.levelised import capital_usd_per_year, owner_cost_usd_per_gpu_h
-from dcsim.study.draws.distributions import Discrete, Distribution, Uniform
+from dcsim.model.distributions import Discrete, Distribution, Uniform
 from dcsim.units import HOURS_PER_YEAR
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim.errors import RangeError
-from dcsim.study.draws.distributions import Distribution
+from dcsim.model.distributions import Distribution
 from dcsim.study.sensitivity.model import Floats, Model, evaluated
 
 SPIDER_CHANGES = (-0.3, -0.2, -0.1, 0.1, 0.2, 0.3)

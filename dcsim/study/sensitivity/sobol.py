@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from dcsim.errors import RangeError, UsageError
+from dcsim.model.distributions import Distribution
 from dcsim.rng import stream
-from dcsim.study.draws.distributions import Distribution
 from dcsim.study.draws.sample import independent_shares
 from dcsim.study.sensitivity.model import Model, evaluated
 

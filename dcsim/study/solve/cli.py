@@ -4,10 +4,10 @@ import json
 
 import click
 
+from dcsim.costing import Happened
 from dcsim.errors import UsageError
 from dcsim.kpi import KPIS
 from dcsim.model.load import load
-from dcsim.pipeline import Happened
 from dcsim.registry import unknown
 from dcsim.study.solve.break_even import TOLERANCE, BreakEven, break_even, two_way
 from dcsim.study.solve.evaluate import Figure, figure_by, override, touches_simulation

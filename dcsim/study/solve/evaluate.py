@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 from dcsim import pipeline
+from dcsim.costing import Happened, happened
 from dcsim.errors import UsageError
 from dcsim.kpi import KPIS
 from dcsim.model.load import Loaded, load
@@ -39,9 +40,7 @@ def touches_simulation(scenario: Scenario, path: str) -> bool:
     return table not in MONEY_TABLES and (table == "tariffs" or "usd" not in rest.rpartition(".")[2])
 
 
-def figure_by(
-    source: str, sets: tuple[str, ...], path: str, name: str, kept: list[pipeline.Happened] | None = None
-) -> Figure:
+def figure_by(source: str, sets: tuple[str, ...], path: str, name: str, kept: list[Happened] | None = None) -> Figure:
     """Key figure *name* of a scenario as a function of the input at *path*.
 
     Parameters
@@ -69,7 +68,7 @@ def figure_by(
 
     def figure(value: float) -> float:
         ready = pipeline.prepare(load(source, (*sets, override(base, path, value))))
-        done = kept[0] if keeps and kept else pipeline.happened(ready)
+        done = kept[0] if keeps and kept else happened(ready)
         if keeps and kept == []:
             kept.append(done)
         kpis, _ = pipeline.answered(ready, done)

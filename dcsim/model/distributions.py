@@ -3,41 +3,43 @@
 A draw is a quantile of a uniform number, so one sampler serves all of them and a correlation needs no further formula.
 """
 
+import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
-from scipy import stats
+from scipy import special
 
 from dcsim.model.base import NonNegative, Positive, Stated
 
 Floats = NDArray[np.float64]
 Number: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Scalar: TypeAlias = bool | int | float | datetime.date | str
 
 
 class Normal(Stated):
     """The normal distribution."""
 
-    kind: Literal["normal"] = "normal"
+    distribution: Literal["normal"] = "normal"
     mean: Number = Field(description="mean")
     sd: Positive = Field(description="standard deviation")
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Quantiles, for shares from 0 to 1; infinite at the ends."""
-        return np.asarray(stats.norm.ppf(u, self.mean, self.sd))
+        return np.asarray(self.mean + self.sd * special.ndtri(u))
 
 
 class Lognormal(Stated):
     """A factor whose logarithm is normal."""
 
-    kind: Literal["lognormal"] = "lognormal"
+    distribution: Literal["lognormal"] = "lognormal"
     median: Positive = Field(description="median")
     log_sd: Positive = Field(description="standard deviation of the natural logarithm")
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Quantiles, for shares from 0 to 1; 0 and infinite at the ends."""
-        return np.asarray(self.median * np.exp(self.log_sd * stats.norm.ppf(u)))
+        return np.asarray(self.median * np.exp(self.log_sd * special.ndtri(u)))
 
 
 class _Ranged(Stated):
@@ -75,7 +77,7 @@ class _Peaked(_Ranged):
 class Uniform(_Ranged):
     """Any value between two ends alike."""
 
-    kind: Literal["uniform"] = "uniform"
+    distribution: Literal["uniform"] = "uniform"
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Quantiles, for shares from 0 to 1."""
@@ -85,11 +87,12 @@ class Uniform(_Ranged):
 class Triangular(_Peaked):
     """A density that rises to the likeliest value and falls, both straight."""
 
-    kind: Literal["triangular"] = "triangular"
+    distribution: Literal["triangular"] = "triangular"
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Quantiles, for shares from 0 to 1."""
-        return self._between(stats.triang.ppf(u, self._mode_frac))
+        u, m = np.asarray(u, dtype=float), self._mode_frac
+        return self._between(np.where(u < m, np.sqrt(u * m), 1.0 - np.sqrt((1.0 - u) * (1.0 - m))))
 
 
 class Pert(_Peaked):
@@ -106,19 +109,19 @@ class Pert(_Peaked):
        Operations Research 7 (1959) 646-669: a weight of 4.
     """
 
-    kind: Literal["pert"] = "pert"
+    distribution: Literal["pert"] = "pert"
     weight: Positive = Field(default=4.0, description="weight of the likeliest value against one of each end")
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Quantiles, for shares from 0 to 1."""
         m = self._mode_frac
-        return self._between(stats.beta.ppf(u, 1.0 + self.weight * m, 1.0 + self.weight * (1.0 - m)))
+        return self._between(special.betaincinv(1.0 + self.weight * m, 1.0 + self.weight * (1.0 - m), u))
 
 
 class Beta(_Ranged):
     """A beta distribution by its mean and standard deviation, between 0 and 1 if no ends are stated."""
 
-    kind: Literal["beta"] = "beta"
+    distribution: Literal["beta"] = "beta"
     mean: Number = Field(description="mean")
     sd: Positive = Field(description="standard deviation")
     low: Number = Field(default=0.0, description="least value")
@@ -138,13 +141,13 @@ class Beta(_Ranged):
         width = self.high - self.low
         mean, variance = (self.mean - self.low) / width, (self.sd / width) ** 2
         weight = mean * (1.0 - mean) / variance - 1.0
-        return self._between(stats.beta.ppf(u, mean * weight, (1.0 - mean) * weight))
+        return self._between(special.betaincinv(mean * weight, (1.0 - mean) * weight, u))
 
 
 class Discrete(Stated):
     """Some values, each with its weight, alike if none are stated."""
 
-    kind: Literal["discrete"] = "discrete"
+    distribution: Literal["discrete"] = "discrete"
     values: Annotated[tuple[Number, ...], Field(min_length=1)] = Field(description="values, ascending")
     weights: tuple[NonNegative, ...] = Field(default=(), description="weight of each; alike if absent")
 
@@ -152,24 +155,18 @@ class Discrete(Stated):
     def _weights_fit(self) -> Self:
         if any(b <= a for a, b in zip(self.values, self.values[1:], strict=False)):
             raise ValueError("values must ascend, each once")
-        if self.weights and len(self.weights) != len(self.values):
-            raise ValueError(f"{len(self.weights)} weights for {len(self.values)} values; state one for each")
-        if self.weights and sum(self.weights) <= 0:
-            raise ValueError("one of the weights must be above 0")
+        _check_weights(self.weights, len(self.values))
         return self
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Quantiles: the first value up to which the weights reach a share."""
-        reached = np.cumsum(self.weights or np.ones(len(self.values)))
-        # The last value ends at exactly 1, whatever the weights sum to in floating point.
-        index = np.searchsorted(reached[:-1] / reached[-1], u, side="left")
-        return np.asarray(np.array(self.values)[index])
+        return np.asarray(np.array(self.values)[_weighted_index(self.weights, len(self.values), u)])
 
 
 class Empirical(Stated):
     """Observed values, with straight lines between them."""
 
-    kind: Literal["empirical"] = "empirical"
+    distribution: Literal["empirical"] = "empirical"
     values: Annotated[tuple[Number, ...], Field(min_length=2)] = Field(description="observations, in any order")
 
     def ppf(self, u: ArrayLike) -> Floats:
@@ -177,6 +174,39 @@ class Empirical(Stated):
         return np.asarray(np.quantile(np.array(self.values), np.asarray(u, dtype=float)))
 
 
+class Choice(Stated):
+    """Some values of any kind, numbers or names, in the order in which they are stated, each with its weight."""
+
+    distribution: Literal["choice"] = "choice"
+    values: Annotated[tuple[Scalar, ...], Field(min_length=1)] = Field(description="values, the worst first if any is")
+    weights: tuple[NonNegative, ...] = Field(default=(), description="weight of each; alike if absent")
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        _check_weights(self.weights, len(self.values))
+        return self
+
+    def ppf(self, u: ArrayLike) -> NDArray[np.object_]:
+        """Quantiles: the first value up to which the weights reach a share."""
+        values = np.empty(len(self.values), dtype=object)
+        values[:] = self.values
+        return np.asarray(values[_weighted_index(self.weights, len(values), u)])
+
+
+def _check_weights(weights: tuple[float, ...], n: int) -> None:
+    if weights and len(weights) != n:
+        raise ValueError(f"{len(weights)} weights for {n} values; state one for each")
+    if weights and sum(weights) <= 0:
+        raise ValueError("one of the weights must be above 0")
+
+
+def _weighted_index(weights: tuple[float, ...], n: int, u: ArrayLike) -> NDArray[np.int64]:
+    reached = np.cumsum(weights or np.ones(n))
+    # The last value ends at exactly 1, whatever the weights sum to in floating point.
+    return np.asarray(np.searchsorted(reached[:-1] / reached[-1], u, side="left"))
+
+
 Distribution = Annotated[
-    Normal | Lognormal | Triangular | Pert | Beta | Uniform | Discrete | Empirical, Field(discriminator="kind")
+    Normal | Lognormal | Triangular | Pert | Beta | Uniform | Discrete | Empirical,
+    Field(discriminator="distribution"),
 ]

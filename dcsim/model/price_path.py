@@ -43,7 +43,7 @@ class PricePath(Stated):
     .. [1] E. Schwartz, "The stochastic behavior of commodity prices," Journal of Finance 52 (1997) 923-973.
     """
 
-    kind: Literal["price_path"] = "price_path"
+    distribution: Literal["price_path"] = "price_path"
     start: Positive = Field(default=1.0, description="price at first; 1 for a factor on a run's own prices")
     decline_frac_per_year: Rate = Field(default=0.0, description="fall of the trend a year")
     log_sd_per_year: NonNegative = Field(default=0.25, description="volatility; rental prices of GPUs 0.19 to 0.30")
