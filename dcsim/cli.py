@@ -30,6 +30,11 @@ VERBS = {
     "catalog": ("dcsim.catalog.cli", "catalog_", "List and show the figures that dcsim uses, with their sources."),
     "compare": ("dcsim.study.compare.cli", "compare", "Set alternatives against a base: deltas, NPV bridge, regret."),
     "sweep": ("dcsim.study.sweep.cli", "sweep", "Run a scenario over values and seeds, here or on a cluster."),
+    "uncertainty": (
+        "dcsim.study.uncertainty.cli",
+        "uncertainty",
+        "Draw uncertain inputs: P10, P50, P90, chance of a loss, and what it rests on.",
+    ),
     "explain": ("dcsim.study.explain.cli", "explain", "Show the ledger rows and stages behind a figure of a run."),
     "options": ("dcsim.study.options.cli", "options", "Value the rights to defer, expand, switch or abandon a run."),
     "solve": ("dcsim.study.solve.cli", "solve", "Find the value of an input at which a key figure is on target."),

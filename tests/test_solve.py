@@ -6,13 +6,13 @@ import pytest
 from plans import SMALL
 from test_cli import refused
 
-from dcsim import pipeline
+from dcsim import costing, pipeline
 from dcsim.cli import cli
-from dcsim.costing import happened
 from dcsim.errors import RangeError, UsageError
 from dcsim.model.load import load
+from dcsim.study.figures.touched import touches_simulation
 from dcsim.study.solve.break_even import NoRootError, break_even, two_way
-from dcsim.study.solve.evaluate import figure_by, override, touches_simulation
+from dcsim.study.solve.evaluate import figure_by, override, place_of
 
 BASE = "baseline-10mw-h100"
 PRICE = "overrides.servers.hgx-h100-8.price_usd"
@@ -48,8 +48,9 @@ def test_a_two_way_table_holds_the_break_even_of_each_value_or_why_there_is_none
 
 @pytest.fixture(scope="module")
 def kept():
-    """What the small plan did, simulated once."""
-    return [happened(pipeline.prepare(load(BASE, SMALL)))]
+    """The small plan as it was simulated once."""
+    ready = pipeline.prepare(load(BASE, SMALL))
+    return [(ready, costing.metered(ready, costing.happened(ready)))]
 
 
 @pytest.mark.parametrize(
@@ -65,23 +66,23 @@ def kept():
 )
 def test_an_input_of_money_has_the_same_figure_on_a_kept_simulation(kept, path, value):
     name = "npv_usd"
-    assert not touches_simulation(load(BASE, SMALL).scenario, path)
+    assert not touches_simulation(load(BASE, SMALL).scenario, place_of(path))
     whole = figure_by(BASE, SMALL, path, name)(value)
-    assert figure_by(BASE, SMALL, path, name, kept)(value) == whole
-    assert whole != pipeline.answered(pipeline.prepare(load(BASE, SMALL)), kept[0])[0][name]["value"]
+    assert figure_by(BASE, SMALL, path, name, kept)(value) == pytest.approx(whole, rel=1e-12)
+    assert whole != costing.some_figures(*kept[0], (name,))[name]["value"]
 
 
-def test_inputs_of_the_plant_tariffs_and_prices_under_a_budget_are_simulated():
+def test_inputs_of_the_plant_and_prices_under_a_budget_are_simulated():
     free = load(BASE, SMALL).scenario
-    for path in ("site.utility_mw", "overrides.tariffs.x.energy_usd_per_kwh", "overrides.servers.hgx-h100-8.gpus"):
-        assert touches_simulation(free, path)
+    for path in ("site.utility_mw", "overrides.servers.hgx-h100-8.gpus"):
+        assert touches_simulation(free, place_of(path))
     limited = load(BASE, (*SMALL, "facility.phases[0].budget_usd=1e8")).scenario
-    assert touches_simulation(limited, PRICE)
+    assert touches_simulation(limited, place_of(PRICE))
 
 
 def test_an_input_of_the_plant_is_simulated_though_a_simulation_is_kept(kept):
     path = "facility.cooling.chilled_water_supply_c"
-    before = pipeline.answered(pipeline.prepare(load(BASE, SMALL)), kept[0])[0]["pue"]["value"]
+    before = costing.some_figures(*kept[0], ("pue",))["pue"]["value"]
     found = figure_by(BASE, SMALL, path, "pue", kept)(16.0)
     assert found == figure_by(BASE, SMALL, path, "pue")(16.0) != before
     assert len(kept) == 1

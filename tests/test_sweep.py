@@ -1,15 +1,12 @@
 """A sweep computes each run once and gives the same bytes, whatever is killed on the way."""
 
-import contextlib
 import errno
-import ipaddress
 import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from plans import small
+from study_engines import DCSIM, LOOPBACK, PATIENCE_S, TESTS, Here, cluster, files, until
 from study_tasks import starts, task, work
 from test_cli import refused
 
@@ -26,7 +24,7 @@ from dcsim.errors import UsageError
 from dcsim.model.tree import dump
 from dcsim.study.engines.choose import engine_of
 from dcsim.study.engines.cluster import DaskEngine
-from dcsim.study.engines.engine import EngineError, Failed, guarded
+from dcsim.study.engines.engine import EngineError, Failed
 from dcsim.study.engines.local import LocalEngine
 from dcsim.study.engines.store import Store, StoreError, completed
 from dcsim.study.sweep import design
@@ -34,49 +32,6 @@ from dcsim.study.sweep.cli import SweepError
 from dcsim.study.sweep.moments import AVERAGED, Moments
 from dcsim.study.sweep.tables import parquet
 from dcsim.study.sweep.tasks import compute
-
-# This very computer, as the network names it.
-LOOPBACK = str(ipaddress.IPv4Address(0x7F000001))
-
-TESTS = Path(__file__).resolve().parent
-DCSIM = Path(sys.executable).with_name("dcsim")
-PATIENCE_S = 60
-
-
-def until(happens, what):
-    """Wait until *happens* gives something true, and return it."""
-    end_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end_s:
-        if found := happens():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_S} s in vain: {what}")
-
-
-@contextlib.contextmanager
-def cluster(folder):
-    """A scheduler and two workers: address and the process of the scheduler."""
-    pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'dcsim[cluster]'")
-    folder.mkdir()
-    dask = Path(sys.executable).with_name("dask")
-    few = ("--nthreads=1", "--nworkers=2", "--no-dashboard", "--death-timeout=5")
-    place = folder / "scheduler.json"
-    common = {"env": os.environ | {"PYTHONPATH": str(TESTS)}, "cwd": folder, "stderr": subprocess.DEVNULL}
-    scheduler = subprocess.Popen(
-        [dask, "scheduler", f"--host={LOOPBACK}", "--port=0", "--no-dashboard", f"--scheduler-file={place}"], **common
-    )
-    workers = subprocess.Popen(
-        [dask, "worker", f"--scheduler-file={place}", *few, f"--local-directory={folder}"],
-        **common,
-    )
-    try:
-        found = until(lambda: place.exists() and place.read_text(), "a scheduler")
-        yield json.loads(found)["address"].removeprefix("tcp://"), scheduler
-    finally:
-        workers.terminate()
-        scheduler.terminate()
-        workers.wait(PATIENCE_S)
-        scheduler.wait(PATIENCE_S)
 
 
 def survives_deaths(engine, marks):
@@ -161,19 +116,6 @@ def test_dask_survives_workers_and_says_what_to_do_without_its_scheduler(tmp_pat
     finally:
         engine.close()
     assert all(starts(marks, key) == 1 for key in there)
-
-
-class Here(LocalEngine):
-    """An engine of this process, in which *bad* tasks fail."""
-
-    def __init__(self, bad=0):
-        super().__init__()
-        self.bad = bad
-
-    def run(self, function, tasks):
-        for i, (key, payload) in enumerate(tasks.items()):
-            bad = function is compute and i < self.bad
-            yield key, Failed("its worker process died 3 times") if bad else guarded(function, payload)
 
 
 def test_a_full_disk_keeps_what_is_finished_and_says_so(tmp_path, monkeypatch):
@@ -273,10 +215,6 @@ def test_what_cannot_be_swept_is_refused_before_anything_runs(tmp_path, plan, mo
 VARY = ("--vary=economics.discount_rate=0.08,0.12", "--seeds=2", "--workers=2", "--quiet")
 
 
-def files(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_interrupted_killed_and_resumed_or_on_a_cluster_it_gives_the_same_bytes(tmp_path, plan, monkeypatch):
     def sweep(*words):
         return subprocess.run([DCSIM, "sweep", plan, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200)
@@ -311,7 +249,7 @@ def test_interrupted_killed_and_resumed_or_on_a_cluster_it_gives_the_same_bytes(
     n_missing = 4 - len(stamps)
     monkeypatch.chdir(tmp_path)
     if n_missing:
-        monkeypatch.setattr("dcsim.study.sweep.cli.engine_of", lambda where, workers: Here(bad=n_missing))
+        monkeypatch.setattr("dcsim.study.sweep.cli.engine_of", lambda where, workers: Here(compute, n_missing))
         with pytest.raises(
             SweepError, match=f"{n_missing} of 4 runs failed; the others are finished and kept"
         ) as fault:

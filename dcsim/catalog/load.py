@@ -282,6 +282,11 @@ class Assumptions:
     def _note(self, used_for: str, row: Row) -> None:
         self._used.setdefault((row.table, row.key, row.parameter), (used_for, row))
 
+    @property
+    def rows(self) -> list[Row]:
+        """Every value used, in the order of first use."""
+        return [row for _, row in self._used.values()]
+
     def frame(self) -> pd.DataFrame:
         """One row a value, with the columns of the assumptions table."""
         columns = [column.name for column in ASSUMPTIONS]

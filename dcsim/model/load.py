@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.scenario import Scenario
-from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, read
+from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, placed, read
 from dcsim.model.uncertain import Fault, Uncertain, take_uncertain
 from dcsim.registry import unknown
 
@@ -94,7 +94,7 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     if not faults:
         values = {key: value for key, value in tree.values.items() if key != "extends"}
         scenario = checked(Scenario, values, tree, path)
-        faults = _uncorrelated(scenario, uncertain)
+        faults = _uncorrelated(scenario, uncertain, tree)
     if faults:
         raise InputError(str(path), [_problem(tree, path, *fault) for fault in faults])
     return Loaded(scenario, path, paths, tree, uncertain)
@@ -114,8 +114,8 @@ def checked(kind: type[Kind], values: Any, tree: Tree, path: Path) -> Kind:
         raise _faults(error, tree, path, schema() if kind is Scenario else kind.model_json_schema()) from None
 
 
-def _uncorrelated(scenario: Scenario, uncertain: tuple[Uncertain, ...]) -> list[Fault]:
-    """Correlations of inputs that are not uncertain."""
+def _uncorrelated(scenario: Scenario, uncertain: tuple[Uncertain, ...], tree: Tree) -> list[Fault]:
+    """Correlations of what is neither uncertain nor stated; one of an input with a single value says nothing."""
     known = [of.name for of in uncertain]
     return [
         (
@@ -124,8 +124,20 @@ def _uncorrelated(scenario: Scenario, uncertain: tuple[Uncertain, ...]) -> list[
         )
         for index, stated in enumerate(scenario.uncertainty.correlations)
         for name in stated.between
-        if name not in known
+        if name not in known and not _is_stated(name, tree)
     ]
+
+
+def _is_stated(name: str, tree: Tree) -> bool:
+    """Whether *tree* holds a value at the place that *name* writes, or an override of that name."""
+    value: Any = tree.values
+    head, _, rest = name.partition(".")
+    for key in (head, rest) if head == "overrides" else placed(name):
+        children = dict(enumerate(value)) if isinstance(value, list) else value
+        if not isinstance(children, dict) or key not in children:
+            return False
+        value = children[key]
+    return True
 
 
 def _is_whole(place: Place, tree: Tree) -> bool:
@@ -157,7 +169,7 @@ def _inherit(path: Path, below: tuple[Path, ...]) -> tuple[Tree, tuple[Path, ...
 def _override(tree: Tree, text: str) -> None:
     """Apply one ``path=value`` of the command line to *tree* in place."""
     path_text, equals, value_text = text.partition("=")
-    keys: list[Key] = [int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path_text)]
+    keys = placed(path_text)
     if not equals or not keys:
         raise UsageError(f"--set '{text}': write it as path=value, for example --set plan.years=10")
     value = parse(f"value: {value_text}", COMMAND_LINE).values["value"]
@@ -168,18 +180,17 @@ def _override(tree: Tree, text: str) -> None:
         elif isinstance(target, list) and isinstance(key, int) and key < len(target):
             target = target[key]
         else:
-            raise UsageError(f"--set '{text}': there is no '{dotted(tuple(keys[: depth + 1]))}' in the scenario")
+            raise UsageError(f"--set '{text}': there is no '{dotted(keys[: depth + 1])}' in the scenario")
     last = keys[-1]
     fits = (isinstance(target, dict) and isinstance(last, str)) or (
         isinstance(target, list) and isinstance(last, int) and last < len(target)
     )
     if not fits:
-        raise UsageError(f"--set '{text}': there is no '{dotted(tuple(keys))}' in the scenario")
+        raise UsageError(f"--set '{text}': there is no '{dotted(keys)}' in the scenario")
     target[last] = copy.deepcopy(value)
-    place = tuple(keys)
-    for stale in [p for p in tree.origins if p[: len(place)] == place]:
+    for stale in [p for p in tree.origins if p[: len(keys)] == keys]:
         del tree.origins[stale]
-    tree.origins[place] = Origin(COMMAND_LINE, 0)
+    tree.origins[keys] = Origin(COMMAND_LINE, 0)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ class Tree:
 def dotted(place: Place) -> str:
     """Write a place as ``facility.phases[1].name``."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
+
+
+def placed(text: str) -> Place:
+    """The place that ``facility.phases[1].name`` writes; empty where it writes none."""
+    return tuple(int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", text))
 
 
 def read(path: Path) -> Tree:

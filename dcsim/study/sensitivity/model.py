@@ -1,14 +1,23 @@
 """What is studied: a function from columns of named inputs to a column of results."""
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dcsim.errors import RangeError
 
 Floats = NDArray[np.float64]
 Model = Callable[[Mapping[str, Floats]], Floats]
+
+
+class Quantiles(Protocol):
+    """What an input must be to be drawn, varied and ranked."""
+
+    def ppf(self, u: ArrayLike) -> Floats:
+        """Quantiles, for shares from 0 to 1."""
+        ...
 
 
 def evaluated(model: Model, columns: Mapping[str, Floats]) -> Floats:

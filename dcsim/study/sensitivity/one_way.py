@@ -1,14 +1,13 @@
 """One input at a time: tornado and spider."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from dcsim.errors import RangeError
-from dcsim.model.distributions import Distribution
-from dcsim.study.sensitivity.model import Floats, Model, evaluated
+from dcsim.study.sensitivity.model import Floats, Model, Quantiles, evaluated
 
 SPIDER_CHANGES = (-0.3, -0.2, -0.1, 0.1, 0.2, 0.3)
 
@@ -31,7 +30,7 @@ def _one_at_a_time(model: Model, base: Mapping[str, float], moved: Sequence[tupl
 
 def tornado(
     model: Model,
-    inputs: Mapping[str, Distribution],
+    inputs: Mapping[str, Quantiles],
     *,
     base: Mapping[str, float] | None = None,
     low_frac: float = 0.1,
@@ -43,7 +42,7 @@ def tornado(
     ----------
     model : callable
         From columns by input to results.
-    inputs : mapping of str to Distribution
+    inputs : mapping of str to Quantiles
         Uncertain inputs.
     base : mapping of str to float
         Values of the others; the median of each that is left out.
@@ -80,8 +79,25 @@ def tornado(
     return OneWay(float(found[0]), table.sort_values("swing", ascending=False, kind="stable", ignore_index=True))
 
 
-def spider(model: Model, base: Mapping[str, float], *, changes: Sequence[float] = SPIDER_CHANGES) -> OneWay:
+def spider(
+    model: Model,
+    base: Mapping[str, float],
+    *,
+    changes: Sequence[float] = SPIDER_CHANGES,
+    allowed: Callable[[str, float], bool] = lambda name, value: True,
+) -> OneWay:
     """What the same relative change of each input does while all others stay at *base*.
+
+    Parameters
+    ----------
+    model : callable
+        From columns by input to results.
+    base : mapping of str to float
+        Inputs to move, with their values.
+    changes : sequence of float
+        Relative changes. [1]
+    allowed : callable
+        Whether an input may have a value; changes to others are left out.
 
     Returns
     -------
@@ -95,7 +111,12 @@ def spider(model: Model, base: Mapping[str, float], *, changes: Sequence[float] 
     """
     if still := [name for name, value in base.items() if value == 0]:
         raise RangeError(f"a share of 0 is 0: a spider cannot move {', '.join(still)}; leave it out or use a tornado")
-    moved = [(name, change, value * (1.0 + change)) for name, value in base.items() for change in changes]
+    moved = [
+        (name, change, value * (1.0 + change))
+        for name, value in base.items()
+        for change in changes
+        if allowed(name, value * (1.0 + change))
+    ]
     found = _one_at_a_time(model, base, [(name, value) for name, _, value in moved])
     table = pd.DataFrame(moved, columns=["input", "change_frac", "value"])
     table["result"] = found[1:]

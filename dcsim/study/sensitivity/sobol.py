@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from dcsim.errors import RangeError, UsageError
-from dcsim.model.distributions import Distribution
 from dcsim.rng import stream
 from dcsim.study.draws.sample import independent_shares
-from dcsim.study.sensitivity.model import Model, evaluated
+from dcsim.study.sensitivity.model import Model, Quantiles, evaluated
 
 
 def _analysis() -> Any:
@@ -30,7 +29,7 @@ def _analysis() -> Any:
 
 def sobol_indices(
     model: Model,
-    inputs: Mapping[str, Distribution],
+    inputs: Mapping[str, Quantiles],
     n: int,
     seed: int,
     *,
@@ -43,7 +42,7 @@ def sobol_indices(
     ----------
     model : callable
         From columns by input, each of shape (m,), to results of shape (m,).
-    inputs : mapping of str to Distribution
+    inputs : mapping of str to Quantiles
         At least two uncertain inputs. Indices are those of independent ones: correlations have no place here.
     n : int
         Base points, a power of two; the model is evaluated for ``n (len(inputs) + 2)`` rows at once.

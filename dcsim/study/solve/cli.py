@@ -4,13 +4,13 @@ import json
 
 import click
 
-from dcsim.costing import Happened
 from dcsim.errors import UsageError
 from dcsim.kpi import KPIS
 from dcsim.model.load import load
 from dcsim.registry import unknown
+from dcsim.study.figures.touched import touches_simulation
 from dcsim.study.solve.break_even import TOLERANCE, BreakEven, break_even, two_way
-from dcsim.study.solve.evaluate import Figure, figure_by, override, touches_simulation
+from dcsim.study.solve.evaluate import Figure, Kept, figure_by, override, place_of
 from dcsim.study.summary import number
 
 
@@ -36,7 +36,8 @@ def solve(
     """Find the value of an input of SCENARIO at which a key figure is on target, its break-even.
 
     A PATH is one that --set takes, or overrides.table.key.parameter for a value of the catalog. Inputs of economics
-    and prices are costed anew on one simulation; others are simulated at each value. A single value found is run whole.
+    and prices are costed anew on one simulation; others are simulated at each value. What is found is run whole
+    and must be on target again.
     """
     name, wanted = _target(target)
     if (path2 is None) != (values2 is None):
@@ -49,7 +50,7 @@ def solve(
         "by": path,
         "low": between[0],
         "high": between[1],
-        "simulated_once": not touches_simulation(base.scenario, path),
+        "simulated_once": not touches_simulation(base.scenario, place_of(path)),
     }
     if path2 is None or values2 is None:
         found = break_even(figure_by(source, sets, path, name, []), wanted, *between)
@@ -64,13 +65,17 @@ def solve(
             f"{found.evaluations} values tried"
         )
         return
-    shared: list[Happened] | None = None if touches_simulation(base.scenario, path2) else []
+    shared: Kept | None = None if touches_simulation(base.scenario, place_of(path2)) else []
 
     def figure_at(value2: float) -> Figure:
-        kept = [] if shared is None else shared
+        kept: Kept = [] if shared is None else shared
         return figure_by(source, (*sets, override(base, path2, value2)), path, name, kept)
 
     rows = two_way(figure_at, _numbers(values2), wanted, *between)
+    for row in rows:
+        if row.found is not None:
+            whole = figure_by(source, (*sets, override(base, path2, row.value2)), path, name)
+            _check(whole(row.found.value), wanted, row.found)
     if as_json:
         table = [
             {"value2": row.value2, **(_plain(row.found) if row.found else {"value": None, "reason": row.reason})}

@@ -3,19 +3,21 @@
 import json
 from collections.abc import Callable
 
-from dcsim import pipeline
-from dcsim.costing import Happened, happened
+from dcsim import costing, pipeline
+from dcsim.costing import Metered
 from dcsim.errors import UsageError
 from dcsim.kpi import KPIS
 from dcsim.model.load import Loaded, load
-from dcsim.model.scenario import Scenario
+from dcsim.model.tree import Place, placed
+from dcsim.operate import Prepared
 from dcsim.registry import lookup
+from dcsim.study.figures.touched import touches_simulation
 
 OVERRIDES = "overrides."
-# Tables of the catalog that hold money alone. Tariffs do not: jobs may wait for a price, and a battery follows it.
-MONEY_TABLES = ("price_indices", "prices", "taxes")
 
 Figure = Callable[[float], float]
+# At most one plan as it was simulated.
+Kept = list[tuple[Prepared, Metered]]
 
 
 def override(loaded: Loaded, path: str, value: float) -> str:
@@ -30,17 +32,14 @@ def override(loaded: Loaded, path: str, value: float) -> str:
     return f"overrides={json.dumps(stated)}"
 
 
-def touches_simulation(scenario: Scenario, path: str) -> bool:
-    """Whether the input at *path* may change what is built, runs or draws power, and not its price alone."""
-    if any(phase.budget_usd is not None for phase in scenario.facility.phases):
-        return True
-    if not path.startswith(OVERRIDES):
-        return not path.startswith("economics.")
-    table, _, rest = path.removeprefix(OVERRIDES).partition(".")
-    return table not in MONEY_TABLES and (table == "tariffs" or "usd" not in rest.rpartition(".")[2])
+def place_of(path: str) -> Place:
+    """Where the value of an input stands in a scenario."""
+    if path.startswith(OVERRIDES):
+        return ("overrides", path.removeprefix(OVERRIDES), "value")
+    return placed(path)
 
 
-def figure_by(source: str, sets: tuple[str, ...], path: str, name: str, kept: list[Happened] | None = None) -> Figure:
+def figure_by(source: str, sets: tuple[str, ...], path: str, name: str, kept: Kept | None = None) -> Figure:
     """Key figure *name* of a scenario as a function of the input at *path*.
 
     Parameters
@@ -53,7 +52,7 @@ def figure_by(source: str, sets: tuple[str, ...], path: str, name: str, kept: li
         Input, as ``--set`` names it, or ``overrides.table.key.parameter``.
     name : str
         Key figure.
-    kept : list of Happened
+    kept : list
         Holds what was simulated once there is any, for all values of an input that touches money alone; where it is
         left out, every value is simulated.
 
@@ -64,15 +63,18 @@ def figure_by(source: str, sets: tuple[str, ...], path: str, name: str, kept: li
     """
     lookup(KPIS, name, "key figure")
     base = load(source, sets)
-    keeps = kept is not None and not touches_simulation(base.scenario, path)
+    keeps = kept is not None and not touches_simulation(base.scenario, place_of(path))
 
     def figure(value: float) -> float:
-        ready = pipeline.prepare(load(source, (*sets, override(base, path, value))))
-        done = kept[0] if keeps and kept else happened(ready)
-        if keeps and kept == []:
-            kept.append(done)
-        kpis, _ = pipeline.answered(ready, done)
-        found = kpis[name]
+        loaded = load(source, (*sets, override(base, path, value)))
+        if keeps and kept:
+            found = costing.some_figures(*costing.repriced(*kept[0], loaded.scenario), (name,))[name]
+        else:
+            ready = pipeline.prepare(loaded)
+            of = costing.metered(ready, costing.happened(ready))
+            if keeps and kept == []:
+                kept.append((ready, of))
+            found = costing.some_figures(ready, of, (name,))[name]
         if found["value"] is None:
             raise UsageError(f"{name} is undefined at {path} = {value:g}: {found['reason']}")
         return float(found["value"])

@@ -1,0 +1,1 @@
+"""Key figures of many variants of one plan: each stage runs only where something before it differs."""

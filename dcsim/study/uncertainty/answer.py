@@ -1,0 +1,341 @@
+"""The answer of an uncertainty study: what to expect, how sure that is, what it rests on, and the tables behind it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dcsim.finance.ledger import month_name
+from dcsim.kpi import KPIS
+from dcsim.study.figures.evaluate import Evaluated
+from dcsim.study.figures.inputs import Floats
+from dcsim.study.uncertainty import statistics
+from dcsim.study.uncertainty.asked import Side
+from dcsim.study.uncertainty.study import Found
+
+BANDS = {"p10": 0.10, "p50": 0.50, "p90": 0.90}
+# Figures of which less is better; what remains is better where there is more.
+LESS_IS_BETTER = ("cost", "opex", "capex", "payback", "peak_outlay", "pue", "carbon", "water", "facility_energy")
+# An error of a percentile above this share of the spread from P10 to P90 calls for more draws.
+COARSE = 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A study in plain values, and its tidy tables."""
+
+    said: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+
+
+def answer(found: Found) -> Answer:
+    """Describe every figure of every side, and what the one that decides rests on."""
+    asked = found.asked
+    figure, unit = asked.figure, KPIS[asked.figure].unit
+    sides = [_side(found, index) for index in range(len(asked.sides))]
+    best = _best(found, sides)
+    pairs = list(zip(asked.sides, found.draws, strict=True))
+    tables = {
+        "draws": pd.concat([_draws(*pair) for pair in pairs], ignore_index=True),
+        "percentiles": _percentiles(found),
+        "convergence": pd.concat([_convergence(found, index) for index in range(len(sides))], ignore_index=True),
+        "tornado": _tornado(found),
+        "spider": pd.DataFrame(columns=["input", "change_frac", "value", "result"])
+        if found.spider is None
+        else found.spider.rows,
+        "heat": pd.DataFrame(columns=["first_value", "second_value", "value"])
+        if found.heat is None
+        else found.heat.table,
+        "sobol": pd.DataFrame(columns=["input", "first_frac", "first_error", "total_frac", "total_error"])
+        if found.sobol is None
+        else found.sobol,
+        "cash": pd.concat([_cash(*pair) for pair in pairs], ignore_index=True),
+        "monthly": pd.concat([_monthly(*pair) for pair in pairs], ignore_index=True),
+    }
+    said = {
+        "recommendation": _recommendation(found, sides, best),
+        "figure": {
+            "name": figure,
+            "meaning": KPIS[figure].definition,
+            "unit": unit,
+            "better": "less" if less_is_better(figure) else "more",
+        },
+        "plan": asked.base.name,
+        "draws": asked.draws,
+        "method": asked.method,
+        "seed": asked.base.loaded.scenario.plan.seed,
+        "valued": None if asked.valued is None else asked.valued.isoformat(),
+        "best": sides[best]["name"],
+        "sides": sides,
+        "inputs": _inputs(found),
+        "correlations": [
+            {"between": list(of.between), "r": of.r} for of in asked.base.loaded.scenario.uncertainty.correlations
+        ],
+        "heat": None if found.heat is None else {"first": found.heat.first, "second": found.heat.second},
+        "notes": _notes(found, sides),
+    }
+    return Answer(said, tables)
+
+
+def less_is_better(figure: str) -> bool:
+    """Whether a lower value of a key figure is the better one."""
+    return figure.startswith(LESS_IS_BETTER)
+
+
+def _good(figure: str, values: Floats) -> Floats:
+    return -values if less_is_better(figure) else values
+
+
+def _side(found: Found, index: int) -> dict[str, Any]:
+    """The figure that decides of one side, and its difference to the plan draw by draw."""
+    asked = found.asked
+    side, values = asked.sides[index], found.draws[index].figures[asked.figure]
+    of = statistics.summary(values)
+    worst = "high" if less_is_better(asked.figure) else "low"
+    stated: dict[str, Any] = {
+        "name": side.name,
+        "sets": list(side.sets),
+        "mean": of.mean,
+        "sd": of.sd,
+        "se": of.se,
+        "n": of.n,
+        "n_undefined": of.n_undefined,
+        **of.percentiles,
+        "bounds": {name: list(ends) for name, ends in of.bounds.items()},
+        "cvar5": statistics.tail_mean(values, worst=worst),
+        "loss_frac": None,
+        "loss_error_frac": None,
+        "regret": None,
+    }
+    if "npv" in asked.figure:
+        stated["loss_frac"] = statistics.loss_frac(values)
+        stated["loss_error_frac"] = statistics.loss_error_frac(values)
+    if len(asked.sides) > 1:
+        goods = [_good(asked.figure, one.figures[asked.figure]) for one in found.draws]
+        whole = ~np.isnan(np.vstack(goods)).any(axis=0)
+        stated["regret"] = float(statistics.regret([one[whole] for one in goods])[index])
+    if index:
+        delta = values - found.draws[0].figures[asked.figure]
+        known = delta[~np.isnan(delta)]
+        stated["delta_mean"] = float(known.mean())
+        stated["delta_se"] = float(known.std(ddof=1) / len(known) ** 0.5)
+        stated["delta_p10"], stated["delta_p90"] = map(float, np.quantile(known, (0.1, 0.9)))
+        stated["better_frac"] = float((_good(asked.figure, known) > 0).mean())
+    return stated
+
+
+def _best(found: Found, sides: list[dict[str, Any]]) -> int:
+    """Side with the best expected figure."""
+    means = np.array([side["mean"] for side in sides])
+    return int(_good(found.asked.figure, means).argmax())
+
+
+def _inputs(found: Found) -> list[dict[str, Any]]:
+    """What is uncertain, the widest swing first: its distribution, what of it was drawn, and how the figure follows."""
+    asked = found.asked
+    base = asked.base
+    ranks = statistics.rank_correlations(base.columns, found.draws[0].figures[asked.figure])
+    stated = {of.name: of.distribution.model_dump(mode="json") for of in base.loaded.uncertain}
+    shares = {} if found.sobol is None else found.sobol.set_index("input").to_dict("index")
+    rows = []
+    for of in base.inputs:
+        drawn = np.quantile(base.columns[of.name], (0.1, 0.5, 0.9), method="nearest")
+        p10, p50, p90 = (of.label(float(number)) for number in drawn)
+        rows.append(
+            {
+                "name": of.name,
+                "distribution": stated.get(of.name, {"distribution": "choice", "values": [str(v) for v in of.values]}),
+                "single": of.label(of.base),
+                "p10": p10,
+                "p50": p50,
+                "p90": p90,
+                "simulated": of.simulated,
+                "kind": "path" if of.is_path else "number" if of.is_number else "choice",
+                "rank_correlation": ranks[of.name],
+                "sobol": shares.get(of.name),
+            }
+        )
+    main = found.tornado.get(asked.figure)
+    order = [of["name"] for of in rows] if main is None else main.rows["input"].tolist()
+    return sorted(rows, key=lambda row: order.index(row["name"]))
+
+
+def _recommendation(found: Found, sides: list[dict[str, Any]], best: int) -> list[str]:
+    """Sentences, the one to act on first."""
+    asked = found.asked
+    take, base = sides[best], sides[0]
+    what, unit = name_of(asked.figure), KPIS[asked.figure].unit
+    said = []
+    spread = (
+        f"{what} is {amount(take['p50'], unit)} in the middle, {amount(take['p10'], unit)} at P10 and "
+        f"{amount(take['p90'], unit)} at P90"
+    )
+    if len(sides) == 1:
+        if base["loss_frac"] is None:
+            said.append(f"{spread[0].upper()}{spread[1:]}.")
+        elif base["mean"] < 0:
+            said.append(f"Do not build this as it stands: it loses money in {base['loss_frac']:.0%} of the draws.")
+        elif base["loss_frac"] > 0.1:
+            said.append(f"Worth it on average, at a risk: it loses money in {base['loss_frac']:.0%} of the draws.")
+        else:
+            said.append(f"Worth it: it loses money in {base['loss_frac']:.1%} of the draws.")
+    elif best == 0:
+        nearest = max(sides[1:], key=lambda side: _good(asked.figure, np.array(side["mean"])).item())
+        said.append(
+            f"Keep {base['name']}: no alternative has a better mean; {nearest['name']} is better in "
+            f"{nearest['better_frac']:.0%} of the draws."
+        )
+    else:
+        said.append(
+            f"Take {take['name']}: better than {base['name']} in {take['better_frac']:.0%} of the draws, by "
+            f"{amount(abs(take['delta_mean']), unit)} on average (standard error {amount(take['delta_se'], unit)})."
+        )
+    if base["loss_frac"] is not None or len(sides) > 1:
+        said.append(f"{spread[0].upper()}{spread[1:]}.")
+    if len(sides) > 1 and take["loss_frac"] is not None:
+        said.append(f"It loses money in {take['loss_frac']:.0%} of the draws.")
+    if take["loss_frac"] is not None and take["mean"] < 0 and len(sides) > 1:
+        said.append("Even that one loses money on average: building nothing is worth 0.")
+    if take["loss_frac"] is not None:
+        said.append(f"Mean of the worst twentieth: {amount(take['cvar5'], unit)}.")
+    ranked = sorted(_inputs(found), key=lambda of: -abs(of["rank_correlation"]))
+    first = [f"{of['name']} ({of['rank_correlation']:+.2f})" for of in ranked[:2]]
+    said.append(f"Over the draws it follows {' and '.join(first)} most, by rank correlation.")
+    return said
+
+
+def name_of(figure: str) -> str:
+    """A key figure as a sentence calls it."""
+    known = {
+        "npv_usd": "NPV",
+        "npv_after_tax_usd": "NPV after tax",
+        "npv_equity_usd": "NPV to equity",
+        "cost_usd_per_gpu_h": "the cost of a GPU-hour",
+    }
+    return known.get(figure, figure)
+
+
+def amount(value: float, unit: str) -> str:
+    """A value of a key figure for a sentence: large dollars in thousands or millions."""
+    size = abs(value)
+    if unit.startswith("USD") and size >= 1e4:
+        scale, name = (1e6, "M") if size >= 1e6 else (1e3, "k")
+        return f"{value / scale:,.2f} {name} {unit}"
+    return f"{value:,.4g}{'' if unit == '1' else f' {unit}'}"
+
+
+def _draws(side: Side, of: Evaluated) -> pd.DataFrame:
+    """One row a draw: its inputs as tables show them, and its key figures."""
+    columns: dict[str, Any] = {"side": side.name, "draw": np.arange(1, len(next(iter(of.figures.values()))) + 1)}
+    for one in side.inputs:
+        column = side.columns[one.name]
+        labels = {number: one.label(number) for number in np.unique(column).tolist()} if one.values else {}
+        columns[one.name] = [labels[number] for number in column.tolist()] if labels else column
+    return pd.DataFrame(columns | of.figures)
+
+
+def _percentiles(found: Found) -> pd.DataFrame:
+    """One row a side and key figure; figures that are undefined in all draws but one are left out."""
+    rows = []
+    for side, of in zip(found.asked.sides, found.draws, strict=True):
+        for name, values in of.figures.items():
+            if (~np.isnan(values)).sum() < 2:
+                continue
+            one = statistics.summary(values)
+            ends = {f"{key}_{end}": one.bounds[key][i] for key in one.bounds for i, end in enumerate(("low", "high"))}
+            rows.append(
+                {
+                    "side": side.name,
+                    "kpi": name,
+                    "unit": KPIS[name].unit,
+                    "single": found.single[name] if side is found.asked.base else np.nan,
+                    "draws": one.n,
+                    "undefined": one.n_undefined,
+                    "mean": one.mean,
+                    "sd": one.sd,
+                    **one.percentiles,
+                    **ends,
+                    "reason": of.reasons.get(name, "") if one.n_undefined else "",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _convergence(found: Found, index: int) -> pd.DataFrame:
+    table = statistics.convergence(found.draws[index].figures[found.asked.figure])
+    table.insert(0, "side", found.asked.sides[index].name)
+    return table
+
+
+def _tornado(found: Found) -> pd.DataFrame:
+    """One row a key figure and input, with the values of the input as tables show them."""
+    by_name = {of.name: of for of in found.asked.base.inputs}
+    rows = []
+    for name, one in found.tornado.items():
+        for row in one.rows.to_dict("records"):
+            of = by_name[str(row["input"])]
+            stated: dict[str, Any] = {"kpi": name, "unit": KPIS[name].unit, "base": one.base}
+            stated |= {str(key): value for key, value in row.items()}
+            stated |= {key: _shown(of.label(row[key])) for key in ("low_value", "high_value")}
+            rows.append(stated)
+    columns = ["kpi", "unit", "base", "input", "low_value", "high_value", "at_low", "at_high", "swing"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _months(side: Side, of: Evaluated) -> list[str]:
+    return [month_name(of.first_month + i) for i in range(of.flows_usd.shape[1])]
+
+
+def _cash(side: Side, of: Evaluated) -> pd.DataFrame:
+    """Cumulative project cash flow before tax by month: percentiles over the draws."""
+    total = np.cumsum(of.flows_usd, axis=1)
+    bands = {f"cumulative_{name}_usd": np.quantile(total, share, axis=0) for name, share in BANDS.items()}
+    return pd.DataFrame({"side": side.name, "month": _months(side, of), "mean_usd": of.flows_usd.mean(axis=0), **bands})
+
+
+def _monthly(side: Side, of: Evaluated) -> pd.DataFrame:
+    """Project cash flow before tax of every draw by month."""
+    n, n_months = of.flows_usd.shape
+    return pd.DataFrame(
+        {
+            "side": side.name,
+            "draw": np.repeat(np.arange(1, n + 1), n_months),
+            "month": np.tile(np.array(_months(side, of), dtype=object), n),
+            "net_cash_usd": of.flows_usd.ravel(),
+        }
+    )
+
+
+def _notes(found: Found, sides: list[dict[str, Any]]) -> list[str]:
+    """What the reader should know before relying on the figures."""
+    asked = found.asked
+    notes = []
+    of = sides[0]
+    wide = max((high - low) for low, high in (of["bounds"]["p10"], of["bounds"]["p90"])) / 2.0
+    spread = of["p90"] - of["p10"]
+    if spread > 0 and wide > COARSE * spread:
+        notes.append(
+            f"P10 and P90 are known to half of {2 * wide / spread:.0%} of the distance between them only; draw more "
+            f"than {asked.draws}"
+        )
+    for side, one in zip(sides, found.draws, strict=True):
+        if side["n_undefined"]:
+            notes.append(
+                f"{asked.figure} of {side['name']} is undefined in {side['n_undefined']} draws, which are left out: "
+                f"{one.reasons[asked.figure]}"
+            )
+    if any(of.is_path for of in asked.base.inputs):
+        notes.append("A price path is shown by the mean of its factors; quantiles and correlations rank paths by it")
+    if asked.base.loaded.scenario.uncertainty.correlations and found.sobol is not None:
+        notes.append("Sobol indices take the inputs as independent; correlations have no place in them")
+    if asked.valued is not None:
+        notes.append(f"All plans are valued at {asked.valued:%Y-%m}, so that they can be subtracted")
+    lacking = sorted(set(asked.names) - set(found.tornado))
+    if asked.figure in lacking:
+        notes.append(f"{asked.figure} is undefined at an end of some input, so there is neither tornado nor spider")
+    return notes
