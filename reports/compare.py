@@ -1,6 +1,7 @@
 """The page of a comparison: what to take, the alternatives side by side, the bridge to each, regret over the worlds."""
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def html(folder: Path) -> str:
     )
     drawn = [("value", values(said))] if len(said["worlds"]) == 1 else [("worlds", worlds(said, regret))]
     others = [one["name"] for one in said["alternatives"][1:]]
+    drawn += [("trade-off", trade_off(said))] if said["trade_off"] else []
     drawn += [(f"bridge-{i}", bridge(said, steps, name)) for i, name in enumerate(others)]
     shown = kpis[kpis["world"] == AS_STATED]
     return render(
@@ -72,22 +74,21 @@ def values(said: dict[str, Any]) -> Chart:
     of = said["alternatives"]
     errors = [2 * (one["se_paired_usd"] or 0.0) / 1e6 for one in of]
     best = max(of, key=lambda one: one["value_usd"])
+    names = [_wrapped(one["name"]) for one in of]
     figure = go.Figure(
         go.Bar(
             orientation="h",
-            y=[one["name"] for one in of],
+            y=names,
             x=[one["value_usd"] / 1e6 for one in of],
             marker={"color": [GREY if i == 0 else BLUE for i in range(len(of))]},
             error_x={"type": "data", "array": errors, "color": ORANGE, "visible": any(errors)},
-            text=[f" {_millions(one['value_usd'])} " for one in of],
-            textposition="outside",
-            cliponaxis=False,
+            showlegend=False,
             hovertemplate="%{y}: %{x:,.2f} M USD<extra></extra>",
         )
     )
-    figure.update_yaxes(autorange="reversed")
+    _amounts(figure, names, [_millions(one["value_usd"]) for one in of])
     ends = [0.0, *(one["value_usd"] / 1e6 for one in of)]
-    room = 0.2 * (max(ends) - min(ends) or 1.0)
+    room = 0.1 * (max(ends) - min(ends) or 1.0)
     span = [min(ends) - room * (min(ends) < 0), max(ends) + room * (max(ends) > 0)]
     figure.update_xaxes(title=f"{_what(said)} [M USD]", range=span)
     figure.update_layout(height=130 + 42 * len(of))
@@ -131,6 +132,60 @@ def worlds(said: dict[str, Any], table: pd.DataFrame) -> Chart:
     return Chart(finding, figure, f"Grey is the base. Values at {said['figure']['valued']}, mean of the seeds.")
 
 
+def trade_off(said: dict[str, Any]) -> Chart:
+    """Alternatives by the figure of money and one other objective; those that nobody beats are joined."""
+    of = said["trade_off"]
+    money, other = (next(one for one in said["objectives"] if one["name"] == name) for name in of["objectives"])
+    at = {
+        one["name"]: (one["objectives"][other["name"]], one["objectives"][money["name"]] / 1e6)
+        for one in said["alternatives"]
+    }
+    front, beaten = of["front"], list(of["dominated_by"])
+    figure = go.Figure()
+    for names, colour, mode in ((beaten, GREY, "markers+text"), (front, BLUE, "lines+markers+text")):
+        figure.add_trace(
+            go.Scatter(
+                x=[at[name][0] for name in names],
+                y=[at[name][1] for name in names],
+                mode=mode,
+                text=names,
+                textposition=[_beside(at, name) for name in names],
+                cliponaxis=False,
+                marker={"color": colour, "size": 10},
+                line={"color": colour, "width": 1, "dash": "dot"},
+                hovertemplate="%{text}: %{x:,.4g} " + other["unit"] + ", %{y:,.2f} M USD<extra></extra>",
+                showlegend=False,
+            )
+        )
+    title = f"{other['meaning']} [{other['unit']}], {other['better']} is better"
+    figure.update_xaxes(title=_wrapped(title, 36), nticks=5)
+    figure.update_yaxes(title=f"{_what(said)} [M USD]")
+    for update, column in ((figure.update_xaxes, 0), (figure.update_yaxes, 1)):
+        low, high = (end(place[column] for place in at.values()) for end in (min, max))
+        update(range=[low - 0.15 * (high - low), high + 0.15 * (high - low)])
+    figure.update_layout(height=340)
+    best, last = front[0], front[-1]
+    if len(front) == 1:
+        finding = f"{best} has the highest {_what(said)} and is best by {other['meaning']} too, of {len(at)} plans"
+    else:
+        change = at[last][0] - at[best][0]
+        finding = (
+            f"From {best} to {last}, {at[last][1] - at[best][1]:+,.2f} M USD of {_what(said)} goes with "
+            f"{'+' if change > 0 else ''}{number(change)} {other['unit']} of {other['meaning']}"
+        )
+    grey = "; ".join(f"{name} by {' and '.join(by)}" for name, by in of["dominated_by"].items())
+    reading = "Joined: plans that no other beats on both axes." + (f" Grey is beaten: {grey}." if grey else "")
+    return Chart(finding, figure, reading)
+
+
+def _beside(at: dict[str, tuple[float, float]], name: str) -> str:
+    """Where the label of a point stands: toward the middle of the chart, above and below in turn by place."""
+    ranked = sorted(at, key=lambda of: at[of])
+    low, high = (end(place[0] for place in at.values()) for end in (min, max))
+    side = "right" if at[name][0] < (low + high) / 2 else "left"
+    return f"{'top' if ranked.index(name) % 2 else 'bottom'} {side}"
+
+
 def bridge(said: dict[str, Any], table: pd.DataFrame, name: str) -> Chart:
     """Waterfall from the base to an alternative by ledger line; small steps stand together."""
     rows = table[(table["alternative"] == name) & (table["world"] == AS_STATED)]
@@ -147,27 +202,27 @@ def bridge(said: dict[str, Any], table: pd.DataFrame, name: str) -> Chart:
     for step in shown[1:-1]:
         level += step
         heights.append(level)
+    names = [_wrapped(of) for of in (said["base"], *labels, name)]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
             measure=["absolute"] + ["relative"] * len(amounts) + ["total"],
-            y=[said["base"], *labels, name],
+            y=names,
             x=[*shown[:-1], 0.0],
-            text=[f"{shown[0]:,.2f}", *(f"{of:+,.2f}" for of in shown[1:-1]), f"{shown[-1]:,.2f}"],
-            textposition="outside",
-            cliponaxis=False,
             increasing={"marker": {"color": GREEN}},
             decreasing={"marker": {"color": RED}},
             totals={"marker": {"color": GREY}},
             connector={"line": {"color": GREY, "width": 1}},
             hovertemplate="%{y}: %{delta:+,.3f} M USD<extra></extra>",
+            showlegend=False,
         )
     )
     low, high = min(heights), max(heights)
-    room = 0.5 * ((high - low) or abs(high) or 1.0)
-    figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(title=f"{_what(said)} [M USD]", range=[low - room, high + room], nticks=6)
-    figure.update_layout(height=130 + 28 * len(shown))
+    room = 0.1 * ((high - low) or abs(high) or 1.0)
+    texts = [f"{shown[0]:,.2f}", *(f"{of:+,.2f}" for of in shown[1:-1]), f"{shown[-1]:,.2f}"]
+    _amounts(figure, names, texts)
+    figure.update_xaxes(title=f"{_what(said)} [M USD]", range=[low - room, high + room], nticks=4)
+    figure.update_layout(height=130 + (34 if any("<br>" in of for of in names) else 28) * len(shown))
     if not len(steps):
         finding = f"{name} is worth what {said['base']} is, {_millions(start)} M USD, line by line"
     else:
@@ -178,6 +233,32 @@ def bridge(said: dict[str, Any], table: pd.DataFrame, name: str) -> Chart:
         )
     reading = f"Each step is a ledger line at {said['figure']['valued']}; {len(steps)} lines add up to the cent."
     return Chart(finding, figure, reading + " The axis is cut to the steps.")
+
+
+def _wrapped(text: str, n: int = 20) -> str:
+    """Text over lines so short that a narrow screen has room beside them."""
+    return "<br>".join(textwrap.wrap(text, n))
+
+
+def _amounts(figure: go.Figure, names: list[str], texts: list[str]) -> None:
+    """Write amounts at the right of bars by name, as ticks of an axis of their own.
+
+    Beside the bars they would run into the names on a narrow screen.
+    """
+    figure.add_trace(go.Scatter(x=[None] * len(names), y=names, yaxis="y2", showlegend=False, hoverinfo="skip"))
+    figure.update_yaxes(range=[len(names) - 0.5, -0.5], type="category")
+    figure.update_layout(
+        yaxis2={
+            "range": [len(names) - 0.5, -0.5],
+            "type": "category",
+            "overlaying": "y",
+            "side": "right",
+            "tickmode": "array",
+            "tickvals": list(range(len(names))),
+            "ticktext": texts,
+            "showgrid": False,
+        }
+    )
 
 
 def _side_by_side(kpis: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ def cluster(folder):
     pytest.importorskip("distributed", reason="dask.distributed is not installed: pip install 'dcsim[cluster]'")
     folder.mkdir()
     dask = Path(sys.executable).with_name("dask")
-    few = ("--nthreads=1", "--nworkers=2", "--no-dashboard", "--death-timeout=5")
+    few = ("--nthreads=1", "--nworkers=2", "--no-dashboard", "--death-timeout=60")
     place = folder / "scheduler.json"
     common = {"env": os.environ | {"PYTHONPATH": str(TESTS)}, "cwd": folder, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(

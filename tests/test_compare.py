@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,16 +14,27 @@ from click.testing import CliRunner
 from dcsim.reports import compare as page
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import small
+from study_engines import Here, cluster, files
 from test_cli import refused
 
 from dcsim import pipeline, runs
 from dcsim.cli import cli
 from dcsim.errors import DcsimError, UsageError
+from dcsim.model.load import load
 from dcsim.study.compare import choice
+from dcsim.study.compare import cli as verb
+from dcsim.study.compare.answer import trade_off
 from dcsim.study.compare.asked import named
+from dcsim.study.compare.cells import CompareError
 from dcsim.study.compare.deltas import to_the_cent
 from dcsim.study.compare.folder import TABLES
 from dcsim.study.compare.paired import difference
+from dcsim.study.compare.tasks import written
+from dcsim.study.engines import nearby
+from dcsim.study.engines.local import LocalEngine
+from dcsim.study.engines.nearby import BEGIN_S, NearbyEngine
+from dcsim.study.figures.alike import alike
 
 SMALL = """\
 extends: baseline-10mw-h100.yaml
@@ -215,6 +228,178 @@ def test_the_same_question_gives_the_same_bytes_and_runs_nothing_twice(words, ma
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
 
 
+@pytest.fixture
+def simulations(monkeypatch):
+    """Seeds of what was simulated."""
+    seeds = []
+
+    def counted(ready, *more, of=pipeline.happened):
+        seeds.append(ready.loaded.scenario.plan.seed)
+        return of(ready, *more)
+
+    monkeypatch.setattr(pipeline, "happened", counted)
+    return seeds
+
+
+def test_cells_that_differ_in_prices_alone_are_simulated_once(plans, tmp_path, simulations):
+    words = (plans / "small.yaml", plans / "rented.yaml", "--alt", DEAR, "--seeds", 2)
+    compare(*words, "--out", tmp_path, "--workers", 1, "--no-report")
+    assert simulations == [3, 4]
+    # One run of six is gone: only its seed is simulated again.
+    found = [runs.read(folder) for folder in (tmp_path / "runs").iterdir()]
+    gone = next(run for run in found if run.scenario["plan"]["seed"] == 4)
+    shutil.rmtree(gone.folder)
+    compare(*words, "--out", tmp_path, "--no-report")
+    assert simulations == [3, 4, 4]
+    assert gone.folder.exists()
+
+
+def test_a_run_that_took_a_simulation_over_has_the_bytes_of_one_simulated_whole(made, plans, tmp_path):
+    for name, world in (("rented", "low price"), ("colo", "high price")):
+        folder = run_of(plans, made, name, world).folder
+        whole = pipeline.run(load(folder / "scenario.yaml"), tmp_path)
+        assert whole.name == folder.name
+        assert files(whole) == files(folder)
+
+
+def test_what_a_simulation_looks_up_first_is_in_the_assumptions_of_every_run(plans, tmp_path):
+    words = (plans / "small.yaml", "--alt", DEAR, "--set", "workload.policy=easy_shutdown", "--no-report", "--json")
+    said = json.loads(compare(*words, "--out", tmp_path))
+    for name in ("small", "dear power"):
+        table = run_of(tmp_path, said, name).assumptions
+        assert (table["parameter"] == "boot_s").sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("of_both", "changed", "same"),
+    [
+        ((), "plan.seed=8", True),
+        ((), "economics={revenue: {kind: internal, usd_per_gpu_h: 2.0}, tenure: {kind: cloud}}", True),
+        ((), "site.tariff=aep-ohio-data-center", True),
+        ((), "overrides={prices.us-average-2025.usd_per_critical_mw: {value: 1.0e7, source: a quote}}", True),
+        ((), "overrides={operations.us-10mw.design_margin_k: {value: 3.0, source: a guess}}", False),
+        ((), "site.design_margin_k=3.0", False),
+        ((), "workload.jobs.offered_load_frac=0.5", False),
+        (("site.battery={mwh: 1.0, mw: 0.3}",), "site.tariff=aep-ohio-data-center", True),
+        (("site.battery={mwh: 1.0, mw: 0.3, dispatch: arbitrage}",), "site.tariff=aep-ohio-data-center", False),
+        (("site.battery={mwh: 1.0, mw: 0.3, dispatch: arbitrage}",), "economics.discount_rate=0.05", True),
+        (("workload.deferral={classes: [training], signal: price}",), "site.tariff=aep-ohio-data-center", False),
+        (("facility.phases[0].budget_usd=2.0e7",), "economics.discount_rate=0.05", False),
+    ],
+)
+def test_plans_are_simulated_as_one_where_prices_alone_differ(of_both, changed, same):
+    keys = [alike(loaded, pipeline.prepare(loaded)) for loaded in (small(*of_both), small(*of_both, changed))]
+    assert (keys[0] == keys[1]) == same
+
+
+@pytest.fixture(scope="module")
+def by_one(plans, tmp_path_factory):
+    """A comparison that one process ran: its words and its files."""
+    words = (plans / "small.yaml", "--alt", DEAR, "--alt", "idle: workload.jobs.offered_load_frac=0.4", "--seeds", 2)
+    folder = tmp_path_factory.mktemp("one")
+    compare(*words, "--out", folder, "--workers", 1)
+    return words, files(folder)
+
+
+def test_any_number_of_workers_gives_the_same_bytes(by_one, tmp_path):
+    words, expected = by_one
+    compare(*words, "--out", tmp_path, "--workers", 2)
+    assert files(tmp_path) == expected
+
+
+def test_a_cluster_sends_the_same_bytes_and_only_what_is_not_there(by_one, tmp_path, monkeypatch):
+    words, expected = by_one
+    of_seed_4 = [name for name, data in expected.items() if name.endswith("scenario.yaml") and b"seed: 4" in data]
+    gone = [Path(name).parent for name in of_seed_4]
+    for name, data in expected.items():
+        if name.startswith("runs/") and Path(name).parent not in gone:
+            path = tmp_path / "out" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    monkeypatch.setattr(runs, "placed", placed := Counted(runs.placed))
+    with cluster(tmp_path / "dask") as (address, _):
+        compare(*words, "--out", tmp_path / "out", "--engine", f"dask://{address}")
+    assert files(tmp_path / "out") == expected
+    assert placed.n_calls == len(gone) == 3
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, of):
+        self.of, self.n_calls = of, 0
+
+    def __call__(self, *words, **named):
+        self.n_calls += 1
+        return self.of(*words, **named)
+
+
+def test_a_cell_that_fails_is_named_and_the_others_are_kept(plans, tmp_path, monkeypatch):
+    words = ("compare", plans / "small.yaml", "--alt", DEAR, "--seeds", 2, "--out", tmp_path, "--no-report")
+
+    def fails(loaded, *more, of=pipeline.run, **named):
+        if loaded.scenario.plan.seed == 4 and loaded.scenario.economics.discount_rate == 0.09:
+            raise DcsimError("no such luck")
+        return of(loaded, *more, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "run", fails)
+        end = CliRunner().invoke(cli, [*map(str, words)])
+    assert isinstance(end.exception, CompareError)
+    assert "1 of 4 runs failed" in str(end.exception)
+    assert "dear power, as stated, seed 4: no such luck" in str(end.exception)
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+    compare(*words[1:])
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+
+
+def test_cells_whose_worker_dies_are_named(plans, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb, "engine_of", lambda *_: Here(written, n_bad=1))
+    words = ("compare", plans / "small.yaml", "--alt", DEAR, "--out", tmp_path, "--workers", 2)
+    end = CliRunner().invoke(cli, [*map(str, words)])
+    assert isinstance(end.exception, CompareError)
+    told = "small, as stated and dear power, as stated, seed 3: its worker process died 3 times"
+    assert told in str(end.exception)
+
+
+def test_an_interrupted_comparison_says_what_is_kept(plans, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", interrupted)
+    words = ("compare", plans / "small.yaml", "--alt", DEAR, "--out", tmp_path)
+    end = CliRunner().invoke(cli, [*map(str, words)])
+    assert end.exit_code == 1
+    assert f"what is finished is kept in {tmp_path / 'runs'}; the same command goes on" in end.stderr
+
+
+@pytest.mark.parametrize(
+    ("workers", "times_s", "n_here"),
+    [
+        (4, [0.01 * BEGIN_S] * 9, 9),
+        (4, [BEGIN_S] * 9, 1),
+        (1, [100 * BEGIN_S] * 9, 9),
+        # Those that are there already take no time; the first that is not tells how long the others will.
+        (4, [0.0, 0.0, BEGIN_S, *[0.0] * 6], 3),
+        (2, [*[0.0] * 7, BEGIN_S, BEGIN_S], 9),
+    ],
+)
+def test_workers_are_begun_once_they_pay(monkeypatch, workers, times_s, n_here):
+    clock = itertools.chain.from_iterable((0.0, time_s) for time_s in times_s)
+    monkeypatch.setattr(nearby.time, "perf_counter", lambda: next(clock))
+    there = []
+
+    class Away(LocalEngine):
+        def run(self, function, tasks):
+            there.extend(tasks)
+            yield from ((key, function(payload)) for key, payload in tasks.items())
+
+    tasks = {str(i): i for i in range(9)}
+    engine = NearbyEngine(Away(workers))
+    assert dict(engine.run(abs, tasks)) == tasks
+    assert len(there) == 9 - n_here
+
+
 def test_a_damaged_run_is_not_taken_for_the_run(made, plans, tmp_path):
     folder = run_of(plans, made, "small").folder
     assert runs.whole(folder)
@@ -264,6 +449,34 @@ def test_the_page_has_its_finding_in_every_title_and_needs_no_network(made, plan
     assert len(titles) >= 6
     assert all(re.search(r"\d|regretted|best|Dominated", title) for title in titles), titles
     assert not re.search(r"\bnan\b", re.sub(r"<script.*?</script>", "", text, flags=re.S).lower())
+
+
+def test_the_trade_off_is_what_brute_force_finds():
+    objectives = [{"name": "npv_usd", "better": "more"}] + [
+        {"name": n, "better": "less"} for n in ("carbon_t", "water")
+    ]
+    rows = {"a": (5.0, 9.0, 1.0), "b": (4.0, 5.0, 2.0), "c": (3.0, 6.0, 2.0), "d": (1.0, 1.0, 2.0)}
+    found = trade_off(list(rows), objectives, np.array(list(rows.values())))
+    # By water a is the best of all; by carbon three are unbeaten.
+    assert found == {
+        "objectives": ["npv_usd", "carbon_t"],
+        "front": ["a", "b", "d"],
+        "dominated_by": {"c": ["b"]},
+    }
+    two = {name: rows[name] for name in "ab"}
+    assert trade_off(list(two), objectives, np.array(list(two.values()))) is None
+    flat = np.array([[of[0], 2.0, 3.0] for of in rows.values()])
+    assert trade_off(list(rows), objectives, flat) is None
+
+
+def test_the_page_sets_money_against_what_it_is_traded_for(plans, tmp_path):
+    words = (plans / "small.yaml", "--alt", DEAR, "--alt", "idle: workload.jobs.offered_load_frac=0.4")
+    said = json.loads(compare(*words, "--out", tmp_path, "--json"))
+    found = said["trade_off"]
+    assert sorted([*found["front"], *found["dominated_by"]]) == sorted(one["name"] for one in said["alternatives"])
+    text = (Path(said["folder"]) / "compare.html").read_text()
+    first, last = found["front"][0], found["front"][-1]
+    assert re.search(rf"From {first} to {last}, [-+][\d.,]+ M USD of NPV goes with [-+]?[\d.,]+", text)
 
 
 def test_tables_are_tidy_in_both_forms_and_say_units(made):

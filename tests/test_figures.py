@@ -9,7 +9,6 @@ from study_engines import Here
 from dcsim import costing, pipeline
 from dcsim.errors import InputError, UsageError
 from dcsim.model.load import load
-from dcsim.study.engines.store import Store
 from dcsim.study.figures import evaluate
 from dcsim.study.figures.evaluate import EvaluationError, compute, evaluator, scenario_of
 from dcsim.study.figures.inputs import CALIBRATION, NO_PATH, check_ends, inputs_of
@@ -33,7 +32,7 @@ def counted(monkeypatch):
 
 
 def of(loaded, folder, n=8, engine=None):
-    return evaluator(loaded, inputs_of(loaded, n), NAMES, engine or Here(), Store(folder, ".parquet"))
+    return evaluator(loaded, inputs_of(loaded, n), NAMES, engine or Here(), folder)
 
 
 def columns(found, n=8):
@@ -81,7 +80,7 @@ def test_tasks_are_cut_by_rows_where_few_simulations_share_many(tmp_path, monkey
     found = of(loaded, tmp_path, engine=engine)
     rows = columns(found)
     cut = found.rows(rows)
-    assert len(engine.keys) == 3
+    assert len(engine.keys) == 4  # one that simulates and three that cost
     assert len(counted) == 1
     monkeypatch.setattr(evaluate, "ROWS_A_TASK", 8)
     np.testing.assert_array_equal(of(loaded, tmp_path / "whole").rows(rows).figures["npv_usd"], cut.figures["npv_usd"])

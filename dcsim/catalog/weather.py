@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,8 @@ def weather(name: str, path: Callable[[], Path]) -> WeatherYear:
         If the file is not a whole plausible year; every fault is listed.
     """
     known = stations()
-    if name in known:
-        station = known[name]
-        return read(Path(str(files("pvlib"))) / "data" / station["pvlib_file"], name=station["name"])
-    if name in sites():
-        return from_normals(name)
+    if name in known or name in sites():
+        return _shipped(name)
     file = path()
     if not file.is_file():
         hint = unknown(name, [*known, *sites()], "weather year")
@@ -95,6 +93,14 @@ def weather(name: str, path: Callable[[], Path]) -> WeatherYear:
             f"{hint}; nor is it a file: name an EPW, TMY3, TMY2 or CSV file, relative to the scenario file"
         )
     return read(file, name=file.name)
+
+
+@lru_cache(maxsize=8)  # a study prepares the same plan many times, and reading a year is half of that
+def _shipped(name: str) -> WeatherYear:
+    """Year of a station or site that comes with dcsim."""
+    if name not in (known := stations()):
+        return from_normals(name)
+    return read(Path(str(files("pvlib"))) / "data" / known[name]["pvlib_file"], name=known[name]["name"])
 
 
 def from_normals(key: str, *, seed: int = 0, draw: int | None = None) -> WeatherYear:

@@ -9,7 +9,7 @@ import pandas as pd
 from dcsim.runs import Run
 from dcsim.study.compare import choice
 from dcsim.study.compare.asked import AS_STATED
-from dcsim.study.compare.deltas import Money, bridge, capacity_months, kpi_rows, line_rows, money, values
+from dcsim.study.compare.deltas import Money, bridge, capacity_months, kpi_rows, line_rows, line_tables, money, values
 from dcsim.study.compare.paired import Difference, Paired, difference
 
 
@@ -33,10 +33,12 @@ def answer(found: Paired, by: str) -> Answer:
     objectives, left_out, columns = _objectives(found, of, table[:, 0])
     above = choice.dominators(columns, [one["better"] == "more" for one in objectives])
     best = int(table[:, 0].argmax())
+    tables = line_tables(found, of)
+    pairs = [(name, world) for world in worlds for name in others]
     frames = {
-        "kpis": pd.DataFrame([row for world in worlds for name in others for row in kpi_rows(found, name, world)]),
-        "lines": pd.concat([line_rows(found, name, world) for world in worlds for name in others], ignore_index=True),
-        "bridge": pd.concat([bridge(found, of, name, world) for world in worlds for name in others], ignore_index=True),
+        "kpis": pd.DataFrame([row for key in pairs for row in kpi_rows(found, *key)]),
+        "lines": pd.concat([line_rows(found, tables, *key) for key in pairs], ignore_index=True),
+        "bridge": pd.concat([bridge(found, of, tables, *key) for key in pairs], ignore_index=True),
         "regret": pd.DataFrame(
             {
                 "alternative": np.repeat(names, len(worlds)),
@@ -81,6 +83,7 @@ def answer(found: Paired, by: str) -> Answer:
         ],
         "objectives": objectives,
         "objectives_left_out": left_out,
+        "trade_off": trade_off(names, objectives, columns),
         "minimax_regret": {"choice": names[kept.choice], "largest_regret_usd": float(kept.largest[kept.choice])},
         "undefined": _undefined(found),
         "notes": _notes(found),
@@ -106,6 +109,28 @@ def _objectives(
             columns.append(np.array([np.mean([run.kpis[name]["value"] for run in cell]) for cell in cells.values()]))
         kept.append({"name": name, "better": objective.better, "unit": objective.unit, "meaning": objective.meaning})
     return kept, left_out, np.column_stack(columns)
+
+
+def trade_off(names: list[str], objectives: list[dict[str, str]], columns: choice.Floats) -> dict[str, Any] | None:
+    """Who beats whom by the figure of money and one other objective, both of which differ; None where none does.
+
+    Of the other objectives that is the one which leaves most plans unbeaten, and of equals the one that differs most.
+    The front is in order of the figure of money, from the highest on.
+    """
+    spread = np.ptp(columns, axis=0) / np.maximum(np.abs(columns).max(axis=0), np.finfo(float).tiny)
+    found = []
+    for other in range(1, len(objectives)):
+        if len(names) > 2 and spread[0] > 0 and spread[other] > 0:
+            pair = [objectives[0], objectives[other]]
+            above = choice.dominators(columns[:, [0, other]], [one["better"] == "more" for one in pair])
+            front = [i for i in np.argsort(-columns[:, 0], kind="stable").tolist() if not above[i]]
+            said = {
+                "objectives": [one["name"] for one in pair],
+                "front": [names[i] for i in front],
+                "dominated_by": {names[i]: [names[k] for k in by] for i, by in enumerate(above) if by},
+            }
+            found.append((len(front), float(spread[other]), said))
+    return max(found, key=lambda one: one[:2], default=(0, 0.0, None))[2]
 
 
 def _undefined(found: Paired) -> list[dict[str, Any]]:

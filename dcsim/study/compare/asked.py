@@ -7,8 +7,10 @@ from pathlib import Path
 from dcsim import pipeline, runs
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.load import Loaded, load
+from dcsim.study.figures.alike import alike
 
 AS_STATED = "as stated"
+Key = tuple[str, str]  # alternative, world
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,34 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """A plan that can be run, and the key that it shares with plans which differ from it in prices alone."""
+
+    loaded: Loaded
+    alike: str
+
+
+@dataclass(frozen=True)
 class Asked:
     """A comparison that can be run: the base comes first in *sides*, the world as stated first in *worlds*."""
 
     sides: tuple[Side, ...]
     worlds: tuple[World, ...]
     seeds: tuple[int, ...]
+    plans: dict[Key, Plan]
+
+    def plan(self, side: Side, world: World) -> Plan:
+        """What is run for an alternative in a world; of a run folder it is read when first asked for."""
+        key = (side.name, world.name)
+        if key not in self.plans:
+            self.plans[key] = planned(side, world)
+        return self.plans[key]
+
+
+def planned(side: Side, world: World) -> Plan:
+    """An alternative in a world, checked as far as it can be before the first event."""
+    loaded = side.loaded(*world.sets)
+    return Plan(loaded, alike(loaded, pipeline.prepare(loaded)))
 
 
 def named(text: str, option: str) -> tuple[str, tuple[str, ...]]:
@@ -149,6 +173,7 @@ def asked(
         for name in sorted({name for name in names if names.count(name) > 1}):
             faults.add(UsageError(f"two {what} are called '{name}'; give each its own name"), "")
     seed = 0
+    plans: dict[Key, Plan] = {}
     for index, side in enumerate(sides):
         for world in states:
             label = "" if index == 0 and not world.sets else f"{side.name}, {world.name}" if world.sets else side.name
@@ -157,13 +182,12 @@ def asked(
                 seed = given.scenario["plan"]["seed"] if index == 0 else seed
                 continue  # it is there already
             try:
-                loaded = side.loaded(*world.sets)
-                seed = loaded.scenario.plan.seed if index == 0 and not world.sets else seed
-                pipeline.prepare(loaded)
+                plan = plans[side.name, world.name] = planned(side, world)
+                seed = plan.loaded.scenario.plan.seed if index == 0 and not world.sets else seed
             except UsageError as error:
                 faults.add(error, label)
     faults.refuse()
-    return Asked(tuple(sides), tuple(states), tuple(range(seed, seed + n_seeds)))
+    return Asked(tuple(sides), tuple(states), tuple(range(seed, seed + n_seeds)), plans)
 
 
 def _side(source: str, sets: tuple[str, ...], faults: _Faults) -> Side | None:

@@ -12,6 +12,10 @@ from dcsim.study.compare.asked import AS_STATED, asked
 from dcsim.study.compare.deltas import BRIDGED
 from dcsim.study.compare.folder import write
 from dcsim.study.compare.paired import paired
+from dcsim.study.engines.choose import engine_of
+from dcsim.study.engines.engine import Engine
+from dcsim.study.engines.local import LocalEngine
+from dcsim.study.engines.nearby import NearbyEngine
 from dcsim.study.progress import shown
 from dcsim.study.summary import number
 
@@ -50,6 +54,12 @@ SHOWN = (
     show_default=True,
     help="Folder for compare-<hash8>; its runs go to DIR/runs.",
 )
+@click.option("--engine", "where", default="local", show_default=True, metavar="local|dask://HOST:PORT")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Processes of this machine; if left out all its processors, once runs are so long that this is faster.",
+)
 @click.option("--no-report", is_flag=True, help="Leave out the HTML page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
 def compare(
@@ -61,16 +71,28 @@ def compare(
     sets: tuple[str, ...],
     by: str,
     out: Path,
+    where: str,
+    workers: int | None,
     no_report: bool,
     as_json: bool,
 ) -> None:
     """Set each ALT against BASE on the same seeds: what differs by key figure and ledger line, and which to take.
 
-    BASE and ALT are scenario files, shipped names or run folders. Runs that stand in DIR/runs are not run again.
+    BASE and ALT are scenario files, shipped names or run folders. Runs that stand in DIR/runs are not run again, so
+    whatever ends a comparison, the same command goes on. Plans that differ in prices alone are simulated once.
     """
-    ask = asked(base, sources, alternatives, worlds, seeds, sets)
-    with shown(as_json, "runs") as progress:
-        found = paired(ask, out / "runs", progress)
+    engine = _engine(where, workers)
+    kept = "nothing was written"
+    try:
+        ask = asked(base, sources, alternatives, worlds, seeds, sets)
+        kept = f"what is finished is kept in {out / 'runs'}"
+        with shown(as_json, "runs") as progress:
+            found = paired(ask, out / "runs", engine, progress)
+    except KeyboardInterrupt:
+        click.echo(f"dcsim: interrupted; {kept}; the same command goes on", err=True)
+        raise click.Abort from None
+    finally:
+        engine.close()
     result = answer(found, by)
     writers = () if no_report else (importlib.import_module("dcsim.reports.compare").write,)
     folder = write(out, result, writers)
@@ -82,6 +104,12 @@ def compare(
     click.echo(f"\ntables      {folder} (kpis, lines, bridge, regret as .parquet and .csv; compare.json)")
     if not no_report:
         click.echo(f"report      {folder / 'compare.html'}")
+
+
+def _engine(where: str, workers: int | None) -> Engine:
+    """Engine that is asked for; short work is done in this process unless several workers are asked for."""
+    engine = engine_of(where, workers)
+    return NearbyEngine(engine) if isinstance(engine, LocalEngine) and workers in (None, 1) else engine
 
 
 def text(result: Answer) -> Iterator[str]:

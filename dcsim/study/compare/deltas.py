@@ -1,6 +1,6 @@
 """What differs between the base and an alternative: key figures, ledger lines, and the bridge between two values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ from dcsim.finance.ledger import CATEGORIES, month_number, month_numbers
 from dcsim.kpi_money import COSTS
 from dcsim.model.scenario import Scenario
 from dcsim.runs import Run
+from dcsim.study.compare.asked import Key
 from dcsim.study.compare.paired import Paired, difference
 from dcsim.study.explain.rows import RULES, Rule, lines
 
 Floats = NDArray[np.float64]
 
+EVERY = Rule(CATEGORIES)
 WORTH_OF_COSTS = "cost_worth_usd"
 # Figures that may decide, as a sentence calls them.
 BRIDGED = {"npv_usd": "NPV", "npv_after_tax_usd": "NPV after tax", "npv_equity_usd": "NPV to equity"}
@@ -97,10 +99,28 @@ def line_table(cell: tuple[Run, ...], rule: Rule) -> pd.DataFrame:
     return pd.concat(tables).groupby(level=[0, 1], sort=True).sum() / len(tables)
 
 
-def line_rows(found: Paired, name: str, world: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Lines:
+    """Ledger lines of a cell: of every category, and what those of a figure add to it."""
+
+    every: pd.DataFrame
+    adds: pd.Series
+
+
+def line_tables(found: Paired, of: Money) -> dict[Key, Lines]:
+    """Ledger lines by alternative and world."""
+    tables = {key: line_table(cell, EVERY) for key, cell in found.cells.items()}
+    if replace(of.rule, categories=CATEGORIES) == EVERY:
+        return {
+            key: Lines(table, table["adds"][table.index.get_level_values("category").isin(of.rule.categories)])
+            for key, table in tables.items()
+        }
+    return {key: Lines(table, line_table(found.cells[key], of.rule)["adds"]) for key, table in tables.items()}
+
+
+def line_rows(found: Paired, tables: dict[Key, Lines], name: str, world: str) -> pd.DataFrame:
     """Ledger lines of an alternative against the base, undiscounted and at the valuation month."""
-    rule = Rule(CATEGORIES)
-    base, other = (line_table(found.cells[side, world], rule) for side in (found.base, name))
+    base, other = (tables[side, world].every for side in (found.base, name))
     both = pd.concat({"base": base, "other": other}, axis=1).fillna(0.0).sort_index()
     table = pd.DataFrame(
         {
@@ -139,9 +159,9 @@ def to_the_cent(steps: Floats, start: float, end: float) -> tuple[int, NDArray[n
     return first, cents, last
 
 
-def bridge(found: Paired, of: Money, name: str, world: str) -> pd.DataFrame:
+def bridge(found: Paired, of: Money, tables: dict[Key, Lines], name: str, world: str) -> pd.DataFrame:
     """Steps from the base's value to the alternative's, one a ledger line, largest first, in whole cents."""
-    base, other = (line_table(found.cells[side, world], of.rule)["adds"] for side in (found.base, name))
+    base, other = (tables[side, world].adds for side in (found.base, name))
     both = pd.concat({"base": base, "other": other}, axis=1).fillna(0.0).sort_index()
     steps = (both["other"] - both["base"]).to_numpy()
     start, end = (float(np.mean([of.of(run) for run in found.cells[side, world]])) for side in (found.base, name))

@@ -1,5 +1,7 @@
 """Paired runs: every alternative on the same seeds as the base, valued at the same month."""
 
+import datetime
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcsim import pipeline, runs
-from dcsim.finance.ledger import month_name, month_number
-from dcsim.model.scenario import Scenario
-from dcsim.study.compare.asked import Asked, Side, World
+from dcsim import runs
+from dcsim.finance.ledger import month_name
+from dcsim.study.compare.asked import Asked, Key
+from dcsim.study.compare.cells import Cell, CompareError, cells_of, failures, finished, grouped
+from dcsim.study.compare.tasks import first_day, valuation_month
+from dcsim.study.engines.cluster import DaskEngine
+from dcsim.study.engines.engine import Engine, Failed
 
 Floats = NDArray[np.float64]
-Key = tuple[str, str]  # alternative, world
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -40,48 +45,54 @@ class Paired:
         return [world.name for world in self.asked.worlds]
 
 
-def valuation_month(run: runs.Run) -> int:
-    """Month number to which the present values of a run refer."""
-    stated = Scenario.model_validate(run.scenario).economics.valuation_date
-    if stated is not None:
-        return month_number(stated)
-    year, month = run.findings["finance"]["first_month"].split("-")
-    return int(year) * 12 + int(month) - 1
-
-
-def paired(asked: Asked, parent: Path, progress: Callable[[str, float], None] = lambda what, done: None) -> Paired:
-    """Run what is asked into *parent*; a run that stands there already is not run again.
+def paired(asked: Asked, parent: Path, engine: Engine, progress: Progress = lambda what, done: None) -> Paired:
+    """Run what is asked on an engine, into *parent*; a run that stands there already is not run again.
 
     Present values are those at the valuation month of the base as stated, whatever each alternative's own first
     month: dollars of two dates do not subtract.
+
+    Raises
+    ------
+    CompareError
+        If some cells failed; the others are finished.
+    EngineError
+        If no more can be run; what is finished is kept.
     """
-    total = len(asked.sides) * len(asked.worlds) * len(asked.seeds)
-    done, month, cells = 0, None, {}
-    for world in asked.worlds:
-        for side in asked.sides:
-            found = []
-            for seed in asked.seeds:
-                progress(f"{side.name}, {world.name}, seed {seed}", done / total)
-                run = _one(side, world, seed, month, parent)
-                month = valuation_month(run) if month is None else month
-                found.append(run)
-                done += 1
-            cells[side.name, world.name] = tuple(found)
-    assert month is not None
-    return Paired(asked, cells, month_name(month))
+    cells = cells_of(asked)
+    first = cells[0]
+    found: dict[Cell, runs.Run] = {}
+    failed: dict[tuple[Cell, ...], str] = {}
 
+    def run(groups: list[tuple[Cell, ...]], valued: datetime.date | None) -> None:
+        for of, one in finished(asked, groups, engine, parent, valued):
+            if isinstance(one, Failed):
+                failed[of] = one.reason
+            else:
+                found[of[0]] = one
+            progress("runs", len(found) / len(cells))
 
-def _one(side: Side, world: World, seed: int, month: int | None, parent: Path) -> runs.Run:
-    """One run: the folder given, where it is this very run, else one in *parent*."""
-    given = side.run
-    if given is not None and not side.sets and not world.sets:
-        same_month = month is None or valuation_month(given) == month
-        if same_month and given.scenario["plan"]["seed"] == seed:
-            return given
-    sets = [*world.sets, f"plan.seed={seed}"]
-    if month is not None:
-        sets.append(f"economics.valuation_date={month_name(month)}-01")
-    return runs.read(pipeline.run(side.loaded(*sets), parent, reuse=True))
+    if first.given is not None:
+        found[first] = first.given
+    elif isinstance(engine, DaskEngine):
+        # Only here can the month be read of a run that is there already.
+        run([(first,)], None)
+    else:
+        run(grouped(asked, [cell for cell in cells if cell.given is None])[:1], None)
+    if first in found:
+        month = valuation_month(found[first])
+        for cell in cells:
+            if cell.given is not None and valuation_month(cell.given) == month:
+                found[cell] = cell.given
+        settled = {*found, *itertools.chain(*failed)}
+        run(grouped(asked, [cell for cell in cells if cell not in settled]), first_day(month))
+    if failed:
+        raise CompareError(failures(failed, len(cells), parent))
+    by_key = {
+        (side.name, world.name): tuple(found[cell] for cell in cells if cell.side is side and cell.world is world)
+        for world in asked.worlds
+        for side in asked.sides
+    }
+    return Paired(asked, by_key, month_name(month))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Key figures of rows of inputs: grouped by what is simulated, costed row by row, kept as they come."""
 
+import gzip
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dcsim import __version__, costing, pipeline
-from dcsim.costing import Metered
+from dcsim.costing import Happened, Metered
 from dcsim.errors import DcsimError, UsageError
 from dcsim.kpi import KPIS, kpis
 from dcsim.kpi_money import MONEY
@@ -23,9 +26,11 @@ from dcsim.model.scenario import Scenario
 from dcsim.model.tree import Tree
 from dcsim.operate import Prepared
 from dcsim.registry import lookup
-from dcsim.study.engines.engine import Engine
+from dcsim.study.engines.engine import Engine, Function
 from dcsim.study.engines.store import Store, completed
+from dcsim.study.figures.alike import alike
 from dcsim.study.figures.inputs import Input, stated_values, with_values
+from dcsim.study.figures.touched import OVERRIDES, touches_simulation
 from dcsim.study.sensitivity.model import Model
 
 Floats = NDArray[np.float64]
@@ -35,8 +40,9 @@ Progress = Callable[[float], None]
 ROWS_A_TASK = 250
 # Where there are more simulations than this, a task is all rows of one, so that none is simulated twice.
 FEW_GROUPS = 8
-# Key figures of money beyond those of the registry of money.
-ALSO_MONEY = ("cost_usd_per_million_tokens",)
+# Key figures of money beyond those of the registry of money, and the columns of intervals that some look into.
+ALSO_MONEY = ("cost_usd_per_million_tokens", "embodied_servers_t", "embodied_construction_t")
+LOOKED_AT = ("start_s", "duration_s", "it_power_w", "facility_power_w", "gpus_energised")
 
 
 class EvaluationError(DcsimError):
@@ -45,13 +51,17 @@ class EvaluationError(DcsimError):
 
 @dataclass(frozen=True)
 class Task:
-    """Rows of a plan that share all that is simulated; *rows* are the numbers of the inputs, in their order."""
+    """Rows of a plan that share all that is simulated; *rows* are the numbers of the inputs, in their order.
+
+    ``state`` is what :func:`simulate` gave for one of them; without it the task simulates by itself.
+    """
 
     loaded: Loaded
     inputs: tuple[Input, ...]
     names: tuple[str, ...]
     rows: tuple[tuple[float, ...], ...]
     group: str
+    state: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,15 @@ class Evaluated:
     reasons: dict[str, str]
     first_month: int
     flows_usd: Floats
+
+
+@dataclass(frozen=True)
+class State:
+    """A simulated plan as far as money rests on it, and those of its key figures that do not depend on prices."""
+
+    ready: Prepared
+    of: Metered
+    figures: dict[str, dict[str, Any]]
 
 
 def scenario_of(loaded: Loaded, inputs: Sequence[Input], row: Sequence[float]) -> Loaded:
@@ -86,31 +105,56 @@ def scenario_of(loaded: Loaded, inputs: Sequence[Input], row: Sequence[float]) -
     return replace(loaded, scenario=scenario, tree=Tree(values, loaded.tree.origins))
 
 
-# What the last task of this process simulated, for the next one of the same group.
-_last: dict[str, tuple[Prepared, Metered]] = {}
+# What the last task of this process was costed on, for the next one of the same group.
+_last: dict[str, State] = {}
 
 
-def _simulated(task: Task) -> tuple[Prepared, Metered]:
+def simulate(task: Task) -> tuple[bytes]:
+    """Simulate what the rows of a task share; what their money rests on, as bytes."""
+    state = _simulated(task)
+    return (gzip.compress(pickle.dumps(replace(state, of=bared(state.of))), compresslevel=1, mtime=0),)
+
+
+def _simulated(task: Task) -> State:
+    draws = [of.value(number) for of, number in zip(task.inputs, task.rows[0], strict=True) if not of.place]
+    ready = pipeline.prepare(scenario_of(task.loaded, task.inputs, task.rows[0]), *draws)
+    of = costing.metered(ready, costing.happened(ready))
+    shared = costing.some_figures(ready, of, [name for name in task.names if not is_money(name)])
+    # Jobs are what a plan has most of, and no price asks for them.
+    slim = replace(ready, demand=replace(ready.demand, jobs=ready.demand.skipped), machines={}, services=())
+    return State(slim, of, shared)
+
+
+def _state(task: Task) -> State:
     if task.group not in _last:
         _last.clear()
-        draws = [of.value(number) for of, number in zip(task.inputs, task.rows[0], strict=True) if not of.place]
-        ready = pipeline.prepare(scenario_of(task.loaded, task.inputs, task.rows[0]), *draws)
-        _last[task.group] = ready, costing.metered(ready, costing.happened(ready))
+        _last[task.group] = _simulated(task) if task.state is None else pickle.loads(gzip.decompress(task.state))
     return _last[task.group]
 
 
+def bared(of: Metered) -> Metered:
+    """What was metered without the tables that no figure of money looks into."""
+    kept = of.done.intervals[list(LOOKED_AT)]
+    done = Happened(kept, of.done.pools.iloc[:0], of.done.jobs.iloc[:0], [])
+    return replace(of, done=done)
+
+
+def is_money(name: str) -> bool:
+    """Whether a key figure depends on prices."""
+    return name in MONEY or name in ALSO_MONEY
+
+
 def compute(task: Task) -> tuple[bytes]:
-    """Work out the rows of a task: simulate what they share once, and cost each."""
-    ready, of = _simulated(task)
-    money = [name for name in task.names if name in MONEY or name in ALSO_MONEY]
-    shared = costing.some_figures(ready, of, [name for name in task.names if name not in money])
+    """Cost the rows of a task on the simulation that they share."""
+    state = _state(task)
+    money = [name for name in task.names if is_money(name)]
     found: dict[str, list[float]] = {name: [] for name in task.names}
     reasons: dict[str, str] = {}
     flows: list[tuple[int, Floats]] = []
     for row in task.rows:
         scenario = scenario_of(task.loaded, task.inputs, row).scenario
-        results = costing.results(*costing.repriced(ready, of, scenario))[1]
-        figures = shared | kpis(results, money)
+        results = costing.results(*costing.repriced(state.ready, state.of, scenario))[1]
+        figures = state.figures | kpis(results, money)
         for name in task.names:
             value = figures[name]["value"]
             found[name].append(np.nan if value is None else value)
@@ -136,8 +180,10 @@ class Evaluator:
     inputs: tuple[Input, ...]
     names: tuple[str, ...]
     base_key: str
+    simulation: str
     engine: Engine
     store: Store
+    simulated: Store
 
     def rows(self, columns: Mapping[str, Floats], progress: Progress = lambda done: None) -> Evaluated:
         """Key figures of each row of *columns*, which holds one a input.
@@ -152,19 +198,37 @@ class Evaluator:
         groups: dict[tuple[float, ...], list[int]] = {}
         for index, values in enumerate(map(tuple, table[:, simulated].tolist())):
             groups.setdefault(values, []).append(index)
-        size = ROWS_A_TASK if len(groups) <= FEW_GROUPS else len(table)
+        shared = len(groups) <= FEW_GROUPS
+        size = ROWS_A_TASK if shared else len(table)
         tasks: dict[str, Task] = {}
         places: dict[str, list[int]] = {}
         for values, members in groups.items():
-            group = _digest([self.base_key, list(values)])
+            group = self._group(values)
             for start in range(0, len(members), size):
                 part = members[start : start + size]
                 rows = tuple(map(tuple, table[part].tolist()))
                 key = self._key(group, rows)
                 tasks[key] = Task(self.loaded, self.inputs, self.names, rows, group)
                 places[key] = part
-        self._run(tasks, progress)
+        missing = {key: task for key, task in tasks.items() if key not in self.store}
+        if shared:
+            states = self._states(missing)
+            missing = {key: replace(task, state=states[task.group]) for key, task in missing.items()}
+        n_rows = sum(len(task.rows) for task in tasks.values())
+        done = n_rows - sum(len(task.rows) for task in missing.values())
+        for key in self._run(compute, missing, self.store):
+            done += len(tasks[key].rows)
+            progress(done / n_rows)
         return self._together(places, len(table))
+
+    def _states(self, tasks: Mapping[str, Task]) -> dict[str, bytes]:
+        """What the groups of some tasks share, each simulated once."""
+        first: dict[str, Task] = {}
+        for task in tasks.values():
+            first.setdefault(task.group, task)
+        for _ in self._run(simulate, first, self.simulated):
+            continue
+        return {group: self.simulated.get(group) for group in first}
 
     def model(self, name: str, others: Mapping[str, float] | None = None) -> Model:
         """One key figure as a function of columns of inputs; those that it is not given stay at *others*."""
@@ -176,17 +240,19 @@ class Evaluator:
 
         return of
 
-    def kept_in(self, store: Store) -> "Evaluator":
-        """The same with another store."""
-        return replace(self, store=store)
+    def kept_in(self, folder: Path) -> "Evaluator":
+        """The same with its results in *folder*."""
+        return replace(self, store=Store(folder / "results", ".parquet"), simulated=Store(folder / "simulated", ".gz"))
 
-    def _run(self, tasks: Mapping[str, Task], progress: Progress) -> None:
-        n_rows = sum(len(task.rows) for task in tasks.values())
-        done = sum(len(task.rows) for key, task in tasks.items() if key in self.store)
+    def _group(self, values: tuple[float, ...]) -> str:
+        inputs = [of for of in self.inputs if of.simulated]
+        return _digest([self.simulation, [(of.name, of.value(x)) for of, x in zip(inputs, values, strict=True)]])
+
+    def _run(self, function: Function, tasks: Mapping[str, Task], store: Store) -> Iterator[str]:
+        """Keys of tasks as they finish; all others finish before a failure is told."""
         failed: list[str] = []
-        for key, fault in completed(self.engine, compute, tasks, (self.store,)):
-            done += len(tasks[key].rows)
-            progress(done / n_rows)
+        for key, fault in completed(self.engine, function, tasks, (store,)):
+            yield key
             if fault is not None:
                 failed.append(fault.reason)
         if failed:
@@ -219,13 +285,26 @@ class Evaluator:
     def _key(self, group: str, rows: tuple[tuple[float, ...], ...]) -> str:
         # Values, not numbers: another number of price paths gives other paths the same places.
         values = [[of.value(number) for of, number in zip(self.inputs, row, strict=True)] for row in rows]
-        return _digest([group, [of.name for of in self.inputs], list(self.names), values])
+        return _digest([self.base_key, group, [of.name for of in self.inputs], list(self.names), values])
 
 
 def evaluator(
-    loaded: Loaded, inputs: tuple[Input, ...], names: Sequence[str], engine: Engine, store: Store
+    loaded: Loaded, inputs: tuple[Input, ...], names: Sequence[str], engine: Engine, folder: Path
 ) -> Evaluator:
     """Check a plan and the key figures that are asked of it.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The plan, with its single values.
+    inputs : tuple of Input
+        What varies.
+    names : sequence of str
+        Key figures.
+    engine : Engine
+        Where rows are worked out.
+    folder : Path
+        Where results are kept.
 
     Raises
     ------
@@ -236,8 +315,27 @@ def evaluator(
     """
     for name in names:
         lookup(KPIS, name, "key figure")
-    key = pipeline.content_key(loaded, pipeline.prepare(loaded))
-    return Evaluator(loaded, inputs, tuple(names), _digest([__version__, key, _files(loaded, inputs)]), engine, store)
+    ready = pipeline.prepare(loaded)
+    scenario = loaded.scenario
+    files = _files(loaded, inputs)
+    base_key = _digest([__version__, pipeline.content_key(loaded, ready), files])
+    # Plans that differ in prices alone share simulations, but for how a tariff bills.
+    billed = {
+        name: of.value for name, of in scenario.overrides.items() if touches_simulation(scenario, (OVERRIDES, name))
+    }
+    simulation = _digest(
+        [
+            __version__,
+            alike(loaded, ready),
+            scenario.plan.seed,
+            scenario.site.tariff,
+            billed,
+            files,
+            [name for name in names if not is_money(name)],
+        ]
+    )
+    found = Evaluator(loaded, inputs, tuple(names), base_key, simulation, engine, Store(folder, ""), Store(folder, ""))
+    return found.kept_in(folder)
 
 
 def is_valid(of: Evaluator, numbers: Mapping[str, float]) -> bool:

@@ -73,6 +73,12 @@ def answer(found: Found) -> Answer:
             {"between": list(of.between), "r": of.r} for of in asked.base.loaded.scenario.uncertainty.correlations
         ],
         "heat": None if found.heat is None else {"first": found.heat.first, "second": found.heat.second},
+        "undefined": [
+            {"side": side.name, "kpi": name, "draws": int(np.isnan(values).sum()), "reason": of.reasons[name]}
+            for side, of in zip(asked.sides, found.draws, strict=True)
+            for name, values in of.figures.items()
+            if np.isnan(values).any()
+        ],
         "notes": _notes(found, sides),
     }
     return Answer(said, tables)
@@ -167,10 +173,9 @@ def _recommendation(found: Found, sides: list[dict[str, Any]], best: int) -> lis
     take, base = sides[best], sides[0]
     what, unit = name_of(asked.figure), KPIS[asked.figure].unit
     said = []
-    spread = (
-        f"{what} is {amount(take['p50'], unit)} in the middle, {amount(take['p10'], unit)} at P10 and "
-        f"{amount(take['p90'], unit)} at P90"
-    )
+    size = max(abs(take[name]) for name in ("p10", "p50", "p90"))
+    p10, p50, p90 = (amount(take[name], unit, size) for name in ("p10", "p50", "p90"))
+    spread = f"{what} is {p50} in the middle, {p10} at P10 and {p90} at P90"
     if len(sides) == 1:
         if base["loss_frac"] is None:
             said.append(f"{spread[0].upper()}{spread[1:]}.")
@@ -200,7 +205,11 @@ def _recommendation(found: Found, sides: list[dict[str, Any]], best: int) -> lis
     if take["loss_frac"] is not None:
         said.append(f"Mean of the worst twentieth: {amount(take['cvar5'], unit)}.")
     ranked = sorted(_inputs(found), key=lambda of: -abs(of["rank_correlation"]))
-    first = [f"{of['name']} ({of['rank_correlation']:+.2f})" for of in ranked[:2]]
+    ends = [of["name"].rpartition(".")[2] for of in ranked]
+    first = [
+        f"{of['name'] if ends.count(end) > 1 else end} ({of['rank_correlation']:+.2f})"
+        for of, end in zip(ranked[:2], ends, strict=False)
+    ]
     said.append(f"Over the draws it follows {' and '.join(first)} most, by rank correlation.")
     return said
 
@@ -216,9 +225,9 @@ def name_of(figure: str) -> str:
     return known.get(figure, figure)
 
 
-def amount(value: float, unit: str) -> str:
-    """A value of a key figure for a sentence: large dollars in thousands or millions."""
-    size = abs(value)
+def amount(value: float, unit: str, size: float | None = None) -> str:
+    """A value of a key figure for a sentence: dollars in thousands or millions where *size*, or else it, is large."""
+    size = abs(value) if size is None else size
     if unit.startswith("USD") and size >= 1e4:
         scale, name = (1e6, "M") if size >= 1e6 else (1e3, "k")
         return f"{value / scale:,.2f} {name} {unit}"

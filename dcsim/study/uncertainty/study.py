@@ -12,7 +12,7 @@ import pandas as pd
 from dcsim import __version__
 from dcsim.errors import RangeError, UsageError
 from dcsim.study.engines.engine import Engine
-from dcsim.study.engines.store import Store, clear_partial
+from dcsim.study.engines.store import clear_partial
 from dcsim.study.figures.evaluate import Evaluated, Evaluator, evaluator, is_valid
 from dcsim.study.figures.inputs import Floats, Input
 from dcsim.study.sensitivity.one_way import OneWay, spider, tornado
@@ -65,12 +65,10 @@ def plan(asked: Asked, out: Path | None, engine: Engine) -> Planned:
     InputError
         If a side cannot be built with its single values.
     """
-    # The folder is named by what the evaluators find, so they get their store afterwards.
-    nowhere = Store(Path(), ".parquet")
-    found = [evaluator(side.loaded, side.inputs, asked.names, engine, nowhere) for side in asked.sides]
+    # The folder is named by what the evaluators find, so they learn it afterwards.
+    found = [evaluator(side.loaded, side.inputs, asked.names, engine, Path()) for side in asked.sides]
     folder = out or Path("uncertainty") / f"{asked.base.loaded.scenario.name}-{_identity(asked, found)}"
-    store = Store(folder / "results", ".parquet")
-    return Planned(asked, folder, tuple(one.kept_in(store) for one in found))
+    return Planned(asked, folder, tuple(one.kept_in(folder) for one in found))
 
 
 def _identity(asked: Asked, evaluators: list[Evaluator]) -> str:
@@ -110,8 +108,9 @@ def study(planned: Planned, n_sobol: int, heat: tuple[str, str] | None, progress
         If a result cannot be written.
     """
     asked = planned.asked
-    clear_partial(planned.folder / "results")
     base = planned.evaluators[0]
+    for store in (base.store, base.simulated):
+        clear_partial(store.folder)
     heated = [] if heat is None else [_number(base.inputs, name) for name in heat]
     draws = []
     for index, (side, one) in enumerate(zip(asked.sides, planned.evaluators, strict=True)):
