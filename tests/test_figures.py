@@ -11,7 +11,7 @@ from dcsim.errors import InputError, UsageError
 from dcsim.model.load import load
 from dcsim.study.figures import evaluate
 from dcsim.study.figures.evaluate import EvaluationError, compute, evaluator, scenario_of
-from dcsim.study.figures.inputs import CALIBRATION, NO_PATH, check_ends, inputs_of
+from dcsim.study.figures.inputs import CALIBRATION, TREND, check_ends, inputs_of
 from dcsim.study.figures.touched import MONEY_PARAMETERS, touches_simulation
 
 SOLD = "economics.revenue.sold_frac={distribution: beta, mean: 0.8, sd: 0.1}"
@@ -106,8 +106,14 @@ def test_price_paths_ascend_by_their_mean_and_names_stand_for_themselves():
     assert means == sorted(means)
     assert len(set(means)) == 102
     assert len(path.value(0.0)) == 12
-    assert path.value(NO_PATH) == ()
+    assert path.value(TREND) == ()
     assert path.label(path.base) == 1.0
+    falls = small(
+        "economics.revenue.monthly_price_factors={distribution: price_path, start: 2, decline_frac_per_year: 0.2}"
+    )
+    (path,) = inputs_of(falls, 8)
+    assert path.value(TREND) == pytest.approx([2 * 0.8 ** (month / 12) for month in range(12)])
+    assert falls.scenario.economics.revenue.monthly_price_factors == path.value(TREND)
     assert [tariff.value(number) for number in tariff.ppf(np.array([0.7, 0.8]))] == ["pge-b20-2026", "aep-ohio-gs4"]
     assert tariff.simulated
     assert not path.simulated

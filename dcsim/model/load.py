@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dcsim.errors import InputError, Problem, UsageError
-from dcsim.model.scenario import Scenario
+from dcsim.model.scenario import Plan, Scenario
 from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, placed, read
 from dcsim.model.uncertain import Fault, Uncertain, take_uncertain
 from dcsim.registry import unknown
@@ -90,7 +90,7 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     tree, paths = _inherit(path, ())
     for text in sets:
         _override(tree, text)
-    uncertain, faults = take_uncertain(tree, lambda place: _is_whole(place, tree))
+    uncertain, faults = take_uncertain(tree, lambda place: _is_whole(place, tree), lambda: 12 * _years(tree))
     if not faults:
         values = {key: value for key, value in tree.values.items() if key != "extends"}
         scenario = checked(Scenario, values, tree, path)
@@ -138,6 +138,12 @@ def _is_stated(name: str, tree: Tree) -> bool:
             return False
         value = children[key]
     return True
+
+
+def _years(tree: Tree) -> int:
+    """Years of the plan as far as they can be told before it is checked."""
+    years = (tree.values.get("plan") or {}).get("years", Plan.model_fields["years"].default)
+    return years if isinstance(years, int) and years > 0 else 1
 
 
 def _is_whole(place: Place, tree: Tree) -> bool:

@@ -53,6 +53,10 @@ class PricePath(Stated):
     jumps_per_year: NonNegative = Field(default=0.3, description="jumps a year, as of 1.70 to 2.35 USD in five months")
     jump_frac: Annotated[Fraction, Field(lt=1)] = Field(default=0.4, description="size of a jump, up or down")
 
+    def trend(self, n_dates: int, step_years: float) -> Floats:
+        """Price at each date without swings and jumps, shape (n_dates,)."""
+        return np.asarray(self.start * np.exp(np.arange(n_dates) * step_years * np.log1p(-self.decline_frac_per_year)))
+
     def sample(self, n_paths: int, n_dates: int, step_years: float, seed: int, name: str = "price") -> Paths:
         """Draw paths; 2i and 2i+1 have opposite swings and jumps at the same dates the other way.
 
@@ -89,5 +93,4 @@ class PricePath(Stated):
             for k in range(n_dates - 1):
                 swing[side::2, k + 1] = stays * swing[side::2, k] + sign * moves[:, k]
             jumps[side::2, 1:] = np.cumsum(up * rises + down * (number - rises), axis=1)
-        trend = np.arange(n_dates) * step_years * np.log1p(-self.decline_frac_per_year)
-        return Paths(self.start * np.exp(trend + swing + jumps), swing, jumps)
+        return Paths(self.trend(n_dates, step_years) * np.exp(swing + jumps), swing, jumps)

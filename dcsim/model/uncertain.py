@@ -80,16 +80,20 @@ class Uncertain:
         return dotted(self.place[:2] if of_catalog else self.place)
 
 
-def take_uncertain(tree: Tree, is_whole: Callable[[Place], bool]) -> tuple[tuple[Uncertain, ...], list[Fault]]:
+def take_uncertain(
+    tree: Tree, is_whole: Callable[[Place], bool], n_months: Callable[[], int]
+) -> tuple[tuple[Uncertain, ...], list[Fault]]:
     """Replace every distribution of *tree*, in place, by the value that a single run takes.
 
     Parameters
     ----------
     tree : Tree
         Values of a scenario. A mapping with the key ``distribution`` is one; its ``base`` is the value of a single run,
-        else the median, for a price path none.
+        else the median, for a price path its trend.
     is_whole : callable
         Whether the scalar at a place has no decimals.
+    n_months : callable
+        Months of the plan, for price paths.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def take_uncertain(tree: Tree, is_whole: Callable[[Place], bool]) -> tuple[tuple
                 faults.extend(_told(error, place))
                 return value.get(BASE)
             whole = is_whole(place)
-            base = value[BASE] if BASE in value else single(of, whole)
+            base = value[BASE] if BASE in value else single(of, whole, n_months)
             found.append(Uncertain(place, of, base, whole))
             return base
         if isinstance(value, dict):
@@ -121,9 +125,13 @@ def take_uncertain(tree: Tree, is_whole: Callable[[Place], bool]) -> tuple[tuple
     return tuple(found), faults
 
 
-def single(of: Any, whole: bool) -> Any:
-    """Value that a single run takes of a distribution that states no base: its median, of a price path no factors."""
-    return [] if isinstance(of, PricePath) else plain(of.ppf(np.array([0.5]))[0], whole)
+def single(of: Any, whole: bool, n_months: Callable[[], int]) -> Any:
+    """Value that a single run takes of a distribution that states no base: its median, of a price path its trend."""
+    if not isinstance(of, PricePath):
+        return plain(of.ppf(np.array([0.5]))[0], whole)
+    trend: list[float] = of.trend(n_months(), 1.0 / 12.0).tolist()
+    # Factors of 1 say nothing.
+    return [] if set(trend) == {1.0} else trend
 
 
 def plain(value: Any, whole: bool) -> Scalar:

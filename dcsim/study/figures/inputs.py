@@ -24,8 +24,8 @@ SEED: Place = ("plan", "seed")
 # A draw of the calibration is no place of a scenario.
 CALIBRATION = "calibration"
 MONTHS_PER_YEAR = 12
-# The number of the price path that is none: a factor of 1 in every month.
-NO_PATH = -1.0
+# The number of the price path that a single run takes, which is none of those drawn.
+TREND = -1.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Input:
         Whether it changes more than prices.
     values : tuple
         What the numbers stand for, where they are places.
-    is_path : bool
-        Whether the values are price paths.
+    trend : tuple of float or None
+        The price path of a single run, where the values are price paths.
     """
 
     name: str
@@ -62,7 +62,12 @@ class Input:
     whole: bool
     simulated: bool
     values: tuple[Any, ...] = ()
-    is_path: bool = False
+    trend: tuple[float, ...] | None = None
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the values are price paths."""
+        return self.trend is not None
 
     @property
     def is_number(self) -> bool:
@@ -78,8 +83,8 @@ class Input:
 
     def value(self, number: float) -> Any:
         """What a scenario states for a number of the column."""
-        if self.is_path and number == NO_PATH:
-            return ()
+        if self.trend is not None and number == TREND:
+            return self.trend
         if self.values:
             return self.values[int(number)]
         # A whole number reads as one, which a field of any kind of number takes.
@@ -146,7 +151,7 @@ def _input(loaded: Loaded, of: Uncertain, n_paths: int) -> Input:
         price = of.distribution.sample(n, months, 1.0 / MONTHS_PER_YEAR, loaded.scenario.plan.seed, of.name).price
         ranked = price[np.argsort(price.mean(axis=1), kind="stable")]
         paths = tuple(tuple(path) for path in ranked.tolist())
-        return Input(of.name, of.place, _Places((1.0,) * n), NO_PATH, True, simulated, paths, is_path=True)
+        return Input(of.name, of.place, _Places((1.0,) * n), TREND, True, simulated, paths, tuple(of.base))
     if isinstance(of.distribution, Choice):
         values = of.distribution.values
         if of.base not in values:
