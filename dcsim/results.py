@@ -3,7 +3,6 @@
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from dcsim.finance import cashflow
 from dcsim.finance.books import Quantities
-from dcsim.finance.financing import monthly_usd
 from dcsim.finance.items import Costed
 from dcsim.finance.ledger import OPERATING, month_number
 from dcsim.model.scenario import Scenario
@@ -79,20 +77,8 @@ class Results:
 
     def flows_usd(self, *categories: str) -> Floats:
         """Monthly cash flow from the first one to the end of the plan, of some categories; before tax if none. [USD]"""
-        return np.asarray(sum((self._flows_usd[of] for of in categories or OPERATING), np.zeros(self.n_months)))
-
-    @cached_property
-    def _flows_usd(self) -> dict[str, Floats]:
-        found = self.costed.financed
-        return {
-            **found.flows_usd,
-            **{
-                of: monthly_usd(
-                    [entry for entry in found.entries if entry.category == of], self.first_month, self.n_months
-                )
-                for of in ("tax", "debt")
-            },
-        }
+        found = self.costed.financed.flows_usd
+        return np.asarray(sum((found[of] for of in categories or OPERATING), np.zeros(self.n_months)))
 
     def counted(self, monthly: Floats) -> Floats:
         """A series from the first cash flow on in the dollars that the scenario discounts: nominal, or real."""

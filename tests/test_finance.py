@@ -13,7 +13,7 @@ from dcsim.catalog.load import Assumptions, catalog
 from dcsim.errors import RangeError
 from dcsim.finance import cashflow
 from dcsim.finance.bill import bill
-from dcsim.finance.ledger import Entry, ledger, month_name, month_number, month_numbers, monthly_flows
+from dcsim.finance.ledger import Entry, Index, ledger, month_name, month_number, month_numbers, monthly_flows, rows
 from dcsim.finance.tariff import Charge, Tariff
 from dcsim.finance.tariff_rows import read_tariff
 
@@ -90,9 +90,39 @@ def test_ledger_amounts_are_quantity_times_price_with_the_sign_of_the_category()
     assert table["category"].tolist() == ["capex", "revenue"]
 
 
+def test_an_entry_of_many_months_is_an_entry_for_each():
+    months = month_numbers([f"2027-{m:02d}" for m in range(1, 13)])
+    quantity, price = np.arange(12.0), np.linspace(1.0, 2.0, 12)
+    grows = Index("opex", 0.03, 2025.5)
+    whole = Entry(months, "opex", "water", "site", quantity, "m3", price, "test", grows)
+    single = [
+        Entry(int(month), "opex", "water", "site", float(volume), "m3", float(usd), "test", grows)
+        for month, volume, usd in zip(months, quantity, price, strict=True)
+    ]
+    table = ledger([whole])
+    pd.testing.assert_frame_equal(table, ledger(single), check_exact=True)
+    # The first month has no quantity. December 2027 is 2 5/12 years after the middle of 2025.
+    assert len(table) == 11
+    assert table["amount_usd"].iloc[-1] == pytest.approx(-11.0 * 2.0 * 1.03 ** (2 + 5 / 12))
+
+
+def test_rows_sum_to_the_same_by_month_and_by_entry():
+    months = np.arange(24324, 24330)
+    entries = [
+        Entry(months, "opex", "water", "site", np.arange(6.0), "m3", 2.0, "test"),
+        Entry(months[:3], "capex", "shell", "one", 1.0, "MW", 5.0, "test"),
+        Entry(24329, "residual", "shell", "one", 0.0, "MW", 5.0, "test"),
+    ]
+    laid = rows(entries)
+    by_month = laid.by_month_usd(24324, 6)
+    for category in ("opex", "capex", "residual", "revenue"):
+        assert sum(laid.by_entry_usd(category)) == by_month[category].sum()
+    assert laid.by_entry_usd("residual") == [0.0]
+    assert by_month["capex"].tolist() == [-5.0, -5.0, -5.0, 0.0, 0.0, 0.0]
+
+
 def test_monthly_flows_sum_to_the_ledger():
-    rows = [entry(month=f"2027-{m:02d}", quantity=m) for m in range(1, 13)]
-    table = ledger(rows)
+    table = ledger([entry(month=f"2027-{m:02d}", quantity=m) for m in range(1, 13)])
     flows = monthly_flows(table, int(month_numbers(["2026-11"])[0]), 14)
     assert flows.sum() == pytest.approx(table["amount_usd"].sum())
     assert flows[:2].tolist() == [0.0, 0.0]

@@ -61,6 +61,7 @@ def server_usable_tb(server: str) -> float:
     return part["usable_tb"].value if "usable_tb" in part else 0.0
 
 
+@cache
 def server_gpu(server: str) -> str:
     """GPU that a server of the catalog carries, by the server's name or the one that it is a variant of.
 

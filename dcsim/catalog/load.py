@@ -130,7 +130,8 @@ class Catalog:
 
     def row(self, table: str, key: str, parameter: str) -> Row:
         """One row; errors as for :meth:`part`."""
-        part = self.part(table, key)
+        # Most names are keys and not spellings of one; a study looks up hundreds a draw.
+        part = self._parameters.get(table, {}).get(key) or self.part(table, key)
         if parameter not in part:
             raise UnknownNameError(unknown(parameter, part, f"parameter of {key} in {table}"))
         return part[parameter]

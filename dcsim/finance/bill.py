@@ -147,8 +147,13 @@ def repriced(lines: Sequence[BillLine], tariff: Tariff) -> tuple[BillLine, ...]:
     """The same quantities at the prices of *tariff*, which has the charges of the one that they were billed by."""
     prices = {_billed_as(charge): charge for charge in tariff.charges}
     return tuple(
-        replace(line, charge=replace(prices[_billed_as(line.charge)], kind=line.charge.kind)) for line in lines
+        BillLine(_of_kind(prices[_billed_as(line.charge)], line.charge.kind), line.quantity, line.unit)
+        for line in lines
     )
+
+
+def _of_kind(charge: Charge, kind: str) -> Charge:
+    return charge if charge.kind == kind else replace(charge, kind=kind)
 
 
 def _billed_as(charge: Charge) -> tuple[str, str, str, int]:

@@ -25,6 +25,7 @@ from dcsim.steps import sum_by
 from dcsim.units import SECONDS_PER_HOUR, m3_from_kg_water, mwh_from_j
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Kept = TypeVar("Kept")
 
 # The index of a price on carbon, whose growth the scenario states.
@@ -126,6 +127,11 @@ class Books:
     def months(self) -> range:
         """Month numbers of the plan."""
         return range(month_number(self.scenario.plan.start), month_number(self.scenario.plan.end))
+
+    @cached_property
+    def each_month(self) -> Ints:
+        """The same as an array, shape (n_months,)."""
+        return np.array(self.months)
 
 
 def contract_kw(site: Site, first_month: int, n_months: int) -> Floats:

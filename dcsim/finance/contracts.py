@@ -16,13 +16,12 @@ Floats = NDArray[np.float64]
 def _prices(books: Books, of: ContractMonths, first_usd: float) -> Floats:
     """Price of a contract in each month, which rises at each anniversary of its start. [USD/MWh]"""
     started = month_number(of.contract.start or books.scenario.plan.start)
-    rise = yearly_rise(of.contract.escalation_frac_per_year, np.array(books.months) - started)
+    rise = yearly_rise(of.contract.escalation_frac_per_year, books.each_month - started)
     return np.asarray(first_usd * rise)
 
 
-def _rows(books: Books, item: str, quantity_mwh: Floats, price_usd: Floats) -> Iterator[Entry]:
-    for month, quantity, price in zip(books.months, quantity_mwh, price_usd, strict=True):
-        yield Entry(month, "opex", f"electricity {item}", "site", float(quantity), "MWh", float(price), "scenario")
+def _row(books: Books, item: str, quantity_mwh: Floats, price_usd: Floats | float) -> Entry:
+    return Entry(books.each_month, "opex", f"electricity {item}", "site", quantity_mwh, "MWh", price_usd, "scenario")
 
 
 def physical(books: Books) -> Iterator[Entry]:
@@ -31,14 +30,13 @@ def physical(books: Books) -> Iterator[Entry]:
         contract = of.contract
         if not isinstance(contract, PhysicalPpa):
             continue
-        flat = np.ones(len(of.used_mwh))
         paid = of.generated_mwh if contract.take_or_pay else of.used_mwh
-        yield from _rows(books, f"PPA: {contract.name}", paid, _prices(books, of, contract.usd_per_mwh))
+        yield _row(books, f"PPA: {contract.name}", paid, _prices(books, of, contract.usd_per_mwh))
         if contract.sleeve_usd_per_mwh > 0:
-            yield from _rows(books, f"PPA sleeve: {contract.name}", of.used_mwh, contract.sleeve_usd_per_mwh * flat)
+            yield _row(books, f"PPA sleeve: {contract.name}", of.used_mwh, contract.sleeve_usd_per_mwh)
         if contract.surplus_usd_per_mwh is not None:
             left = of.generated_mwh - of.used_mwh
-            yield from _rows(books, f"PPA surplus: {contract.name}", left, -contract.surplus_usd_per_mwh * flat)
+            yield _row(books, f"PPA surplus: {contract.name}", left, -contract.surplus_usd_per_mwh)
 
 
 def virtual(books: Books) -> Iterator[Entry]:
@@ -50,11 +48,10 @@ def virtual(books: Books) -> Iterator[Entry]:
         settled = of.settled_mwh
         captured = np.divide(of.hub_usd, settled, out=np.zeros_like(settled), where=settled > 0)
         strike = _prices(books, of, contract.strike_usd_per_mwh)
-        yield from _rows(books, f"virtual PPA strike: {contract.name}", settled, strike)
-        yield from _rows(books, f"virtual PPA hub: {contract.name}", settled, -captured)
+        yield _row(books, f"virtual PPA strike: {contract.name}", settled, strike)
+        yield _row(books, f"virtual PPA hub: {contract.name}", settled, -captured)
         if contract.basis_usd_per_mwh != 0:
-            basis = np.full(len(settled), -contract.basis_usd_per_mwh)
-            yield from _rows(books, f"virtual PPA basis: {contract.name}", settled, basis)
+            yield _row(books, f"virtual PPA basis: {contract.name}", settled, -contract.basis_usd_per_mwh)
 
 
 def solar_surplus(books: Books) -> Iterator[Entry]:
@@ -62,4 +59,4 @@ def solar_surplus(books: Books) -> Iterator[Entry]:
     solar, surplus = books.scenario.site.solar, books.quantities.solar_surplus_mwh
     if solar is None or solar.surplus_usd_per_mwh is None or surplus is None:
         return
-    yield from _rows(books, "surplus: on-site solar", surplus, np.full(len(surplus), -solar.surplus_usd_per_mwh))
+    yield _row(books, "surplus: on-site solar", surplus, -solar.surplus_usd_per_mwh)

@@ -1,7 +1,7 @@
 """Book and tax depreciation: how a price paid becomes an expense of later months and years."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dcsim.errors import RangeError
 
@@ -79,7 +79,9 @@ def straight_line_usd(basis_usd: float, life_years: float, n_months: int) -> Flo
 
     An infinite life, as that of land, is never depreciated; the last month of a life takes what is left of it.
     """
-    if not np.isfinite(life_years):
-        return np.zeros(n_months)
-    worn = np.minimum(np.arange(n_months + 1) / (12.0 * life_years), 1.0)
-    return np.asarray(basis_usd * np.diff(worn))
+    return np.asarray(basis_usd * np.diff(worn_frac(np.arange(n_months + 1), life_years)))
+
+
+def worn_frac(age_months: ArrayLike, life_years: ArrayLike) -> Floats:
+    """Share of the basis that the books have written off so many months after going into service."""
+    return np.minimum(np.asarray(age_months) / (12.0 * np.asarray(life_years)), 1.0)

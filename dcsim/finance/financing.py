@@ -7,17 +7,17 @@ deducted without limit (26 U.S.C. 163(j) is not modelled), and there are no defe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcsim.errors import RangeError
 from dcsim.finance.books import Books
-from dcsim.finance.capital import Purchase, bought, payments, sale
+from dcsim.finance.capital import Purchase, bought
 from dcsim.finance.debt import Loan, capacity_usd, idc_usd, loan
-from dcsim.finance.depreciation import straight_line_usd, tax_depreciation_usd
-from dcsim.finance.ledger import OPERATING, Entry, month_number
+from dcsim.finance.depreciation import tax_depreciation_usd, worn_frac
+from dcsim.finance.ledger import Entry, Rows, month_number, rows
 from dcsim.finance.tax import taxed_income_usd
 from dcsim.model.financing import Debt
 from dcsim.steps import sum_by
@@ -38,7 +38,8 @@ class Bought:
 class TaxReturn:
     """Arrays by calendar year of the plan, shape (n_years,). [USD]
 
-    ``income_usd`` is taxable before earlier losses, ``taxed_usd`` after them; both before interest, and with it.
+    ``gains_usd`` are prices of sales over what was not yet deducted of what is sold. ``income_usd`` is taxable before
+    earlier losses, ``taxed_usd`` after them; both before interest, and with it.
     """
 
     first_year: int
@@ -46,6 +47,7 @@ class TaxReturn:
     bonus_frac: float
     loss_limit_frac: float
     depreciation_usd: Floats
+    gains_usd: Floats
     income_usd: Floats
     taxed_usd: Floats
     levered_income_usd: Floats
@@ -54,7 +56,10 @@ class TaxReturn:
 
 @dataclass(frozen=True)
 class Financed:
-    """What was found beside the rows: months run from ``first_month``, arrays have the shape (n_months,)."""
+    """What was found beside the rows: months run from ``first_month``, arrays have the shape (n_months,).
+
+    ``flows_usd`` is the cash flow by category, those of the further ``entries`` of tax and debt included.
+    """
 
     first_month: int
     flows_usd: dict[str, Floats]
@@ -68,18 +73,17 @@ class Financed:
     repaid_from: int
     n_payments: int
     tax: TaxReturn | None
-    operating: tuple[Entry, ...]
     entries: tuple[Entry, ...]
 
 
-def finance(books: Books, entries: Sequence[Entry]) -> Financed:
+def finance(books: Books, operating: Rows) -> Financed:
     """Work out depreciation, the loan and the tax of a plan.
 
     Parameters
     ----------
     books : Books
         The plan.
-    entries : sequence of Entry
+    operating : Rows
         Operating rows.
 
     Raises
@@ -87,40 +91,21 @@ def finance(books: Books, entries: Sequence[Entry]) -> Financed:
     RangeError
         If a loan cannot be repaid from the cash flow.
     """
-    first = min([entry.month for entry in entries], default=books.months.start)
-    first = min(first, books.months.start)
+    first = int(operating.month.min(initial=books.months.start))
     n = books.months.stop - first
-    flows = {of: monthly_usd([entry for entry in entries if entry.category == of], first, n) for of in OPERATING}
-    register = tuple(_register(books))
-    worn, gains = np.zeros(n), np.zeros(n)
-    for one in register:
-        start, end = one.purchase.in_service - first, one.purchase.retired - first
-        of = straight_line_usd(one.basis_usd, one.purchase.asset.accounts.book_life_years, end - start)
-        worn[start:end] += of
-        # What the books still hold goes against the price of the sale.
-        gains[min(end, n - 1)] += one.sold_usd - (one.basis_usd - float(of.sum()))
-    unlevered = _tax_return(books, first, flows, register, np.zeros(n))
+    flows = operating.by_month_usd(first, n)
+    register = _register(books, operating)
+    worn, gains = _booked(register, first, n)
+    unlevered = _tax_return(books, first, flows, register)
     lent, limit, repaid_from, n_payments = _loan(books, first, flows, unlevered)
     expensed = np.zeros(n) if lent is None else _spread(lent, repaid_from, n_payments)
-    paid = np.zeros(n) if lent is None else lent.interest_usd + expensed
-    tax = _tax_return(books, first, flows, register, paid)
-    if tax is not None and unlevered is not None:
-        tax = TaxReturn(
-            tax.first_year,
-            tax.rate_frac,
-            tax.bonus_frac,
-            tax.loss_limit_frac,
-            tax.depreciation_usd,
-            unlevered.income_usd,
-            unlevered.taxed_usd,
-            tax.income_usd,
-            tax.taxed_usd,
-        )
-    rows = [*_tax_rows(tax, first, n), *_debt_rows(lent, first)]
+    tax = unlevered if lent is None else _with_interest(books, first, flows, unlevered, lent.interest_usd + expensed)
+    entries = (*_tax_rows(tax, first, n), *_debt_rows(lent, first))
+    financing = rows(entries).by_month_usd(first, n)
     interest_from = min(month_number(phase.energised) for phase in books.scenario.facility.phases)
     return Financed(
         first,
-        flows,
+        {**flows, "tax": financing["tax"], "debt": financing["debt"]},
         register,
         worn,
         gains,
@@ -131,31 +116,33 @@ def finance(books: Books, entries: Sequence[Entry]) -> Financed:
         first + repaid_from,
         n_payments,
         tax,
-        tuple(entries),
-        tuple(rows),
+        entries,
     )
 
 
-def monthly_usd(entries: Sequence[Entry], first: int, n: int) -> Floats:
-    """Cash flow of each month. [USD]"""
-    months = np.array([entry.month - first for entry in entries], dtype=np.int64)
-    return sum_by(months, np.array([entry.amount_usd for entry in entries]), n)
+def _register(books: Books, operating: Rows) -> tuple[Bought, ...]:
+    """Purchases with what was paid and what they are sold for: an entry of each, in the order of the purchases."""
+    paid, sold = operating.by_entry_usd("capex"), operating.by_entry_usd("residual")
+    return tuple(Bought(one, -usd, got) for one, usd, got in zip(bought(books), paid, sold, strict=True))
 
 
-def _register(books: Books) -> list[Bought]:
-    """Purchases with what was paid and what they are sold for."""
-    found = []
-    for purchase, rows in zip(bought(books), payments(books), strict=True):
-        basis = -sum(entry.amount_usd for entry in rows)
-        sold = sale(purchase, books)
-        found.append(Bought(purchase, basis, 0.0 if sold is None else sold.amount_usd))
-    return found
+def _booked(register: Sequence[Bought], first: int, n: int) -> tuple[Floats, Floats]:
+    """Depreciation in the books of each month, and what sales bring over what the books still hold. [USD]"""
+    purchases = [one.purchase for one in register]
+    start = np.array([one.in_service - first for one in purchases], dtype=np.int64)[:, np.newaxis]
+    end = np.array([one.retired - first for one in purchases], dtype=np.int64)[:, np.newaxis]
+    life_years = np.array([one.asset.accounts.book_life_years for one in purchases])[:, np.newaxis]
+    basis_usd = np.array([one.basis_usd for one in register])
+    sold_usd = np.array([one.sold_usd for one in register])
+    # Of each purchase at the start and the end of each month.
+    age_months = np.clip(np.arange(n + 1), start, end) - start
+    worn_usd = basis_usd[:, np.newaxis] * np.diff(worn_frac(age_months, life_years))
+    gain_usd = sold_usd - (basis_usd - worn_usd.sum(axis=1))
+    return worn_usd.sum(axis=0), sum_by(np.minimum(end[:, 0], n - 1), gain_usd, n)
 
 
-def _tax_return(
-    books: Books, first: int, flows: dict[str, Floats], register: Sequence[Bought], interest_usd: Floats
-) -> TaxReturn | None:
-    """The tax return with so much interest; None where the scenario states no tax."""
+def _tax_return(books: Books, first: int, flows: dict[str, Floats], register: Sequence[Bought]) -> TaxReturn | None:
+    """The tax return as if there were no debt; None where the scenario states no tax."""
     stated = books.economics.tax
     if stated is None:
         return None
@@ -167,11 +154,9 @@ def _tax_return(
 
     rate, limit = value("rate_frac", stated.rate_frac), value("loss_limit_frac", stated.loss_limit_frac)
     bonus = value("bonus_frac", stated.bonus_frac)
-    n = len(interest_usd)
-    year = (first + np.arange(n)) // 12
-    first_year, n_years = int(year[0]), int(year[-1] - year[0]) + 1
-    before = sum_by(year - first_year, flows["revenue"] + flows["opex"] - interest_usd, n_years)
-    deducted, sold = np.zeros(n_years), np.zeros(n_years)
+    before = _yearly(flows["revenue"] + flows["opex"], first)
+    first_year, n_years = first // 12, len(before)
+    deducted, gains = np.zeros(n_years), np.zeros(n_years)
     for one in register:
         purchase = one.purchase
         start, end = purchase.in_service // 12 - first_year, min(purchase.retired // 12 - first_year, n_years - 1)
@@ -180,10 +165,30 @@ def _tax_return(
         ]
         deducted[start : start + len(yearly)] += yearly
         # What is left of the basis goes against the price of the sale, in its year.
-        sold[end] += one.sold_usd - (one.basis_usd - float(yearly.sum()))
-    income = before - deducted + sold
+        gains[end] += one.sold_usd - (one.basis_usd - float(yearly.sum()))
+    income = before - deducted + gains
     taxed = taxed_income_usd(income, loss_limit_frac=limit, carry_forward=stated.losses == "carry_forward")
-    return TaxReturn(first_year, rate, bonus, limit, deducted, income, taxed, income, taxed)
+    return TaxReturn(first_year, rate, bonus, limit, deducted, gains, income, taxed, income, taxed)
+
+
+def _with_interest(
+    books: Books, first: int, flows: dict[str, Floats], tax: TaxReturn | None, interest_usd: Floats
+) -> TaxReturn | None:
+    """The same return with the interest of a loan, by month, deducted."""
+    stated = books.economics.tax
+    if tax is None or stated is None:
+        return None
+    before = _yearly(flows["revenue"] + flows["opex"] - interest_usd, first)
+    income = before - tax.depreciation_usd + tax.gains_usd
+    forward = stated.losses == "carry_forward"
+    taxed = taxed_income_usd(income, loss_limit_frac=tax.loss_limit_frac, carry_forward=forward)
+    return replace(tax, levered_income_usd=income, levered_taxed_usd=taxed)
+
+
+def _yearly(monthly: Floats, first: int) -> Floats:
+    """Sums by calendar year of a series that starts in the month *first*."""
+    year = (first + np.arange(len(monthly))) // 12
+    return sum_by(year - year[0], monthly, int(year[-1] - year[0]) + 1)
 
 
 def cash_for_debt_usd(operating_usd: Floats, tax: TaxReturn | None, first: int) -> Floats:
@@ -275,50 +280,36 @@ def _tax_rows(tax: TaxReturn | None, first: int, n: int) -> list[Entry]:
     """Tax as if there were no debt, and what interest saves of it."""
     if tax is None:
         return []
-    rows = []
+    ends = _year_ends(tax.first_year, len(tax.taxed_usd), first, n)
     saved = tax.taxed_usd - tax.levered_taxed_usd
-    for index, month in enumerate(_year_ends(tax.first_year, len(tax.taxed_usd), first, n)):
-        year = tax.first_year + index
-        what = (first + month, f"income tax of {year}", "site")
-        rows.append(
-            Entry(what[0], "tax", what[1], "site", float(tax.taxed_usd[index]), "USD taxed", -tax.rate_frac, "scenario")
-        )
-        rows.append(
-            Entry(
-                what[0],
-                "debt",
-                f"income tax of {year} saved by interest",
-                "site",
-                float(saved[index]),
-                "USD taxed",
-                tax.rate_frac,
-                "scenario",
-            )
-        )
-    return rows
+    found = []
+    for index, end in enumerate(ends):
+        month, item = first + end, f"income tax of {tax.first_year + index}"
+        owed, less = float(tax.taxed_usd[index]), float(saved[index])
+        found.append(Entry(month, "tax", item, "site", owed, "USD taxed", -tax.rate_frac, "scenario"))
+        item = f"{item} saved by interest"
+        found.append(Entry(month, "debt", item, "site", less, "USD taxed", tax.rate_frac, "scenario"))
+    return found
 
 
 def _debt_rows(lent: Loan | None, first: int) -> list[Entry]:
     """Rows of the loan; interest during construction is paid by a draw of its own, so both rows stand."""
     if lent is None:
         return []
-    rows = []
-    for item, amounts, sign in (
-        ("loan drawn for capital", lent.drawn_usd, 1.0),
-        ("loan drawn for interest during construction", lent.capitalised_usd, 1.0),
-        ("interest during construction", lent.capitalised_usd, -1.0),
-        ("arrangement fee", lent.fee_usd, -1.0),
-        ("interest", lent.interest_usd, -1.0),
-        ("principal", np.maximum(lent.principal_usd, 0.0), -1.0),
-        # Where the shape of a sculpted loan pays less than the interest.
-        ("interest added to the loan", np.maximum(-lent.principal_usd, 0.0), 1.0),
-    ):
-        rows += [
-            Entry(first + month, "debt", item, "site", float(amount), "USD", sign, "scenario")
-            for month, amount in enumerate(amounts)
-            if amount
-        ]
-    if lent.balloon_usd:
-        last = first + len(lent.balance_usd) - 1
-        rows.append(Entry(last, "debt", "balance repaid at the end", "site", lent.balloon_usd, "USD", -1.0, "scenario"))
-    return rows
+    months = first + np.arange(len(lent.balance_usd))
+    found = [
+        Entry(months, "debt", item, "site", amounts, "USD", sign, "scenario")
+        for item, amounts, sign in (
+            ("loan drawn for capital", lent.drawn_usd, 1.0),
+            ("loan drawn for interest during construction", lent.capitalised_usd, 1.0),
+            ("interest during construction", lent.capitalised_usd, -1.0),
+            ("arrangement fee", lent.fee_usd, -1.0),
+            ("interest", lent.interest_usd, -1.0),
+            ("principal", np.maximum(lent.principal_usd, 0.0), -1.0),
+            # Where the shape of a sculpted loan pays less than the interest.
+            ("interest added to the loan", np.maximum(-lent.principal_usd, 0.0), 1.0),
+        )
+    ]
+    last = int(months[-1])
+    found.append(Entry(last, "debt", "balance repaid at the end", "site", lent.balloon_usd, "USD", -1.0, "scenario"))
+    return found

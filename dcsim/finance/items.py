@@ -14,7 +14,7 @@ from dcsim.finance.capital import capital, decommissioning, residual
 from dcsim.finance.contracts import physical, solar_surplus, virtual
 from dcsim.finance.financing import Financed, finance
 from dcsim.finance.income import revenue, tokens
-from dcsim.finance.ledger import Entry, ledger, month_name
+from dcsim.finance.ledger import Entry, ledger, month_name, rows
 from dcsim.finance.operations import carbon_price, insurance, maintenance, property_tax, rent, software, staff
 from dcsim.finance.statement import register, statement
 from dcsim.finance.utilities import clean_power, diesel, electricity, water
@@ -84,7 +84,7 @@ COST_LINES: dict[str, CostLine] = {
 
 @dataclass(frozen=True)
 class Costed:
-    """Every row, and what was found of loan and tax; the tables made of them are made when they are first asked for."""
+    """Every entry, and what was found of loan and tax; tables of them are made when they are first asked for."""
 
     entries: tuple[Entry, ...]
     financed: Financed
@@ -110,17 +110,17 @@ def cost(books: Books) -> Costed:
     """Run every registered line, then finance and tax what they leave."""
     kind = books.economics.tenure.kind
     lines = (line for line in COST_LINES.values() if kind in line.tenures)
-    entries = [entry for line in lines for entry in line.entries(books) if entry.quantity]
-    found = finance(books, entries)
+    operating = rows(entry for line in lines for entry in line.entries(books))
+    found = finance(books, operating)
     gpus = np.sum(list(books.standing.energised_gpu_h.values()), axis=0) / books.standing.hours
-    return Costed((*entries, *(entry for entry in found.entries if entry.quantity)), found, gpus)
+    return Costed((*operating.entries, *found.entries), found, gpus)
 
 
 def findings(books: Books, costed: Costed) -> dict[str, Any]:
     """Rates and months that the statement rests on, for whoever works it out again."""
     economics, found = books.economics, costed.financed
     indexed = costed.ledger.loc[costed.ledger["index"] != "", "index"]
-    rates = {row.index.name: row.index.rate_frac for row in found.operating if row.index is not None}
+    rates = {of.price_index.name: of.price_index.rate_frac for of in costed.entries if of.price_index}
     tax, debt = found.tax, economics.debt
     return {
         "first_month": month_name(found.first_month),

@@ -3,7 +3,8 @@
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,13 @@ from dcsim.columns import LEDGER
 from dcsim.steps import sum_by
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 # In the order of a month's rows. The first four are the project's before tax and financing.
 OPERATING = ("capex", "opex", "revenue", "residual")
 CATEGORIES = (*OPERATING, "tax", "debt")
 COSTS = ("capex", "opex")
+SIGNS = np.array([-1.0 if category in COSTS else 1.0 for category in CATEGORIES])
 
 
 def month_number(date: datetime.date) -> int:
@@ -30,7 +33,7 @@ def month_name(number: int) -> str:
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def month_numbers(names: Iterable[str]) -> NDArray[np.int64]:
+def month_numbers(names: Iterable[str]) -> Ints:
     """Month numbers of ``YYYY-MM`` names."""
     return np.array([int(name[:4]) * 12 + int(name[5:]) - 1 for name in names], dtype=np.int64)
 
@@ -43,55 +46,93 @@ class Index:
     rate_frac: float
     from_year: float
 
-    def factor(self, month: int) -> float:
-        """Price in the dollars of *month* over the price of ``from_year``."""
-        return float((1.0 + self.rate_frac) ** (month / 12 - self.from_year))
+
+NOMINAL = Index("", 0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One row before it is written: quantity times price times index, signed by its category.
+class Entry(NamedTuple):
+    """One item over its months: quantity times price times index, signed by its category.
 
-    ``price_usd`` is in the dollars of the index's year, nominal where there is no index. In the categories ``tax`` and
-    ``debt`` the price carries the sign: income positive.
+    ``month``, ``quantity`` and ``price_usd`` are one number or one a month, shape (n_months,). ``price_usd`` is in the
+    dollars of the year of ``price_index``, nominal where there is none. In the categories ``tax`` and ``debt`` the
+    price carries the sign: income positive.
     """
 
-    month: int
+    month: Ints | int
     category: str
     item: str
     phase: str
-    quantity: float
+    quantity: Floats | float
     unit: str
-    price_usd: float
+    price_usd: Floats | float
     source: str
-    index: Index | None = None
+    price_index: Index | None = None
 
-    @property
-    def unit_price_usd(self) -> float:
-        """Price in the dollars of the month. [USD]"""
-        return self.price_usd if self.index is None else self.price_usd * self.index.factor(self.month)
 
-    @property
-    def amount_usd(self) -> float:
-        """Cash flow: capital and operating costs negative, income positive. [USD]"""
-        sign = -1.0 if self.category in COSTS else 1.0
-        return sign * self.quantity * self.unit_price_usd
+@dataclass(frozen=True)
+class Rows:
+    """Entries month by month, one after the other; months of no quantity are left out. Arrays of shape (n_rows,).
+
+    ``of`` is the place of a row's entry among the entries, ``category`` that of its category among the categories.
+    ``unit_price_usd`` is in the dollars of the month. ``amount_usd`` is the cash flow: capital and operating costs
+    negative, income positive.
+    """
+
+    entries: tuple[Entry, ...]
+    of: Ints
+    category: Ints
+    month: Ints
+    quantity: Floats
+    price_usd: Floats
+    unit_price_usd: Floats
+    amount_usd: Floats
+
+    def by_entry_usd(self, category: str) -> list[float]:
+        """Cash flow of each entry of a category over all its months, in the order of the entries. [USD]"""
+        every = sum_by(self.of, self.amount_usd, len(self.entries)).tolist()
+        return [usd for entry, usd in zip(self.entries, every, strict=True) if entry.category == category]
+
+    def by_month_usd(self, first_month: int, n_months: int) -> dict[str, Floats]:
+        """Cash flow of each month by category, shape (n_months,). [USD]"""
+        cell = self.category * n_months + self.month - first_month
+        flows = sum_by(cell, self.amount_usd, len(CATEGORIES) * n_months).reshape(-1, n_months)
+        return dict(zip(CATEGORIES, flows, strict=True))
+
+
+def rows(entries: Iterable[Entry]) -> Rows:
+    """Lay entries out month by month."""
+    every = tuple(entries)
+    lengths = [len(entry.month) if isinstance(entry.month, np.ndarray) else 1 for entry in every]
+    ends = list(accumulate(lengths, initial=0))
+    month = np.empty(ends[-1], dtype=np.int64)
+    quantity, price = np.empty(ends[-1]), np.empty(ends[-1])
+    for entry, (start, end) in zip(every, pairwise(ends), strict=True):
+        month[start:end], quantity[start:end], price[start:end] = entry.month, entry.quantity, entry.price_usd
+    of = np.repeat(np.arange(len(every)), lengths)
+    kept = quantity != 0
+    of, month, quantity, price = of[kept], month[kept], quantity[kept], price[kept]
+    indices = [entry.price_index or NOMINAL for entry in every]
+    growth = np.array([1.0 + index.rate_frac for index in indices])[of]
+    from_year = np.array([index.from_year for index in indices])[of]
+    category = np.array([CATEGORIES.index(entry.category) for entry in every], dtype=np.int64)[of]
+    unit_price = price * growth ** (month / 12 - from_year)
+    return Rows(every, of, category, month, quantity, price, unit_price, SIGNS[category] * quantity * unit_price)
 
 
 def ledger(entries: Iterable[Entry]) -> pd.DataFrame:
     """Table of the entries by month, in the order of their categories; rows of no quantity are left out."""
-    rows = sorted(
-        (entry for entry in entries if entry.quantity != 0),
-        key=lambda entry: (entry.month, CATEGORIES.index(entry.category)),
-    )
-    columns: dict[str, list[Any]] = {
-        column.name: [getattr(row, column.name) for row in rows]
-        for column in LEDGER
-        if column.name not in ("month", "index", "index_year")
+    found = rows(entries)
+    order = np.lexsort((found.category, found.month))
+    columns: dict[str, Any] = {
+        name: getattr(found, name)[order] for name in ("quantity", "price_usd", "unit_price_usd", "amount_usd")
     }
-    columns["month"] = [month_name(row.month) for row in rows]
-    columns["index"] = ["" if row.index is None else row.index.name for row in rows]
-    columns["index_year"] = [None if row.index is None else row.index.from_year for row in rows]
+    of = [found.entries[k] for k in found.of[order].tolist()]
+    columns |= {
+        name: [getattr(entry, name) for entry in of] for name in ("category", "item", "phase", "unit", "source")
+    }
+    columns["month"] = [month_name(month) for month in found.month[order].tolist()]
+    columns["index"] = ["" if entry.price_index is None else entry.price_index.name for entry in of]
+    columns["index_year"] = [None if entry.price_index is None else entry.price_index.from_year for entry in of]
     table = pd.DataFrame(columns, columns=[column.name for column in LEDGER])
     return table.astype({"index_year": float})
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from dcsim.assets import Asset
 from dcsim.finance.books import CARBON, Books, Standing
 from dcsim.finance.capital import bought, leaves, value_frac
 from dcsim.finance.income import price_path
@@ -23,23 +24,22 @@ def maintenance(books: Books) -> Iterator[Entry]:
         if asset.upkeep.frac == 0:
             continue
         index = books.index("opex", asset.price_year)
-        since = asset.schedule.delivery if asset.hardware else asset.energised
-        for month in range(month_number(since), leaves(asset, books)):
-            yield Entry(
-                month,
-                "opex",
-                f"maintenance: {asset.asset_class}, {asset.item}",
-                asset.phase,
-                asset.upkeep.frac / 12,
-                "share of price",
-                asset.cost_usd,
-                asset.upkeep.source,
-                index,
-            )
+        yield Entry(
+            np.arange(kept_from(asset), leaves(asset, books)),
+            "opex",
+            f"maintenance: {asset.asset_class}, {asset.item}",
+            asset.phase,
+            asset.upkeep.frac / 12,
+            "share of price",
+            asset.cost_usd,
+            asset.upkeep.source,
+            index,
+        )
 
 
-def _from_first_energised(books: Books) -> range:
-    return range(min(month_number(phase.energised) for phase in books.scenario.facility.phases), books.months.stop)
+def kept_from(asset: Asset) -> int:
+    """Month from which an asset is kept up and insured: hardware from delivery, anything else from its service."""
+    return month_number(asset.schedule.delivery if asset.hardware else asset.energised)
 
 
 def staff(books: Books) -> Iterator[Entry]:
@@ -65,9 +65,10 @@ def staff(books: Books) -> Iterator[Entry]:
         owns = isinstance(books.economics.tenure, Own)
         people = used.use("staff", "operations", key, "staff_fte" if owns else "colocation_staff_fte")
         heads = [("staff", people, price, row.source)]
-    for month in _from_first_energised(books):
-        for item, people, usd_per_year, source in heads:
-            yield Entry(month, "opex", item, "site", people, "FTE month", usd_per_year / 12, source, index)
+    first = min(month_number(phase.energised) for phase in books.scenario.facility.phases)
+    months = np.arange(first, books.months.stop)
+    for item, people, usd_per_year, source in heads:
+        yield Entry(months, "opex", item, "site", people, "FTE month", usd_per_year / 12, source, index)
 
 
 def insurance(books: Books) -> Iterator[Entry]:
@@ -75,20 +76,15 @@ def insurance(books: Books) -> Iterator[Entry]:
     key = books.economics.operations
     frac = books.used.use("insurance", "operations", key, "insurance_frac")
     row = books.used.catalog.row("operations", key, "insurance_frac")
-    spans = [
-        (
-            month_number(asset.schedule.delivery if asset.hardware else asset.energised),
-            leaves(asset, books),
-            asset.cost_usd,
-        )
-        for asset in books.assets
-        if asset.asset_class != "land"
-    ]
-    if not spans:
+    insured = [asset for asset in books.assets if asset.asset_class != "land"]
+    if not insured:
         return
-    for month in range(min(first for first, _, _ in spans), books.months.stop):
-        insured = sum(cost for first, end, cost in spans if first <= month < end)
-        yield Entry(month, "opex", "insurance", "site", insured, "USD insured", frac / 12, row.source)
+    since = np.array([kept_from(asset) for asset in insured])
+    until = np.array([leaves(asset, books) for asset in insured])
+    months = np.arange(since.min(), books.months.stop)
+    stands = (since[:, np.newaxis] <= months) & (months < until[:, np.newaxis])
+    usd = np.where(stands, np.array([[asset.cost_usd] for asset in insured]), 0.0).sum(axis=0)
+    yield Entry(months, "opex", "insurance", "site", usd, "USD insured", frac / 12, row.source)
 
 
 def software(books: Books) -> Iterator[Entry]:
@@ -99,10 +95,8 @@ def software(books: Books) -> Iterator[Entry]:
         row = books.used.catalog.row("operations", key, "usd_per_gpu_year")
         index = books.index("opex", row.price_year)
         gpus = np.asarray(np.sum(list(stands.energised_gpu_h.values()), axis=0) / stands.hours)
-        for month, quantity in zip(books.months, gpus, strict=True):
-            yield Entry(
-                month, "opex", f"software: {key}", "site", float(quantity), "GPU month", price / 12, row.source, index
-            )
+        item = f"software: {key}"
+        yield Entry(books.each_month, "opex", item, "site", gpus, "GPU month", price / 12, row.source, index)
 
 
 def property_tax(books: Books) -> Iterator[Entry]:
@@ -111,20 +105,19 @@ def property_tax(books: Books) -> Iterator[Entry]:
     if key is None:
         return
     found = bought(books)
-    months = np.arange(min([books.months.start, *(one.aged_from for one in found)]), books.months.stop)
-    values = {"personal": np.zeros(len(months)), "real": np.zeros(len(months))}
-    for purchase in found:
-        asset = purchase.asset
-        stands = (months >= purchase.aged_from) & (months < purchase.retired)
-        age_years = np.maximum(months - purchase.aged_from, 0) / 12
-        value = asset.cost_usd * value_frac(asset, books, age_years)
-        values["personal" if asset.hardware else "real"] += np.where(stands, value, 0.0)
+    since, until = (np.array([getattr(one, of) for one in found], dtype=np.int64) for of in ("aged_from", "retired"))
+    months = np.arange(since.min(initial=books.months.start), books.months.stop)
+    age_months = months - since[:, np.newaxis]
+    stands = (age_months >= 0) & (months < until[:, np.newaxis])
+    price_usd = np.array([one.asset.cost_usd for one in found])[:, np.newaxis]
+    worth_usd = np.where(stands, price_usd * value_frac(found, books, np.maximum(age_months, 0) / 12), 0.0)
+    hardware = np.array([one.asset.hardware for one in found], dtype=bool)
+    values = {"personal": worth_usd[hardware].sum(axis=0), "real": worth_usd[~hardware].sum(axis=0)}
     for kind, parameter in (("personal", "personal_frac"), ("real", "real_frac")):
         frac = books.used.use("property tax", "taxes", key, parameter)
         source = books.used.catalog.row("taxes", key, parameter).source
         item = f"property tax: {kind} property"
-        for month, assessed in zip(months.tolist(), values[kind].tolist(), strict=True):
-            yield Entry(month, "opex", item, "site", assessed, "USD value", frac / 12, source)
+        yield Entry(months, "opex", item, "site", values[kind], "USD value", frac / 12, source)
 
 
 def rent(books: Books) -> Iterator[Entry]:
@@ -145,21 +138,18 @@ def _colocation(books: Books, tenure: Colocation, stands: Standing) -> Iterator[
     if rise is None:
         rise = used.use("rent", "prices", key, "escalation_frac_per_year")
     index = None if row.price_year is None else Index("rent", rise, row.price_year + 0.5)
-    for month, kilowatts in zip(books.months, stands.critical_kw, strict=True):
-        yield Entry(
-            month, "opex", f"colocation rent: {key}", "site", float(kilowatts), "kW month", price, source, index
-        )
+    item = f"colocation rent: {key}"
+    yield Entry(books.each_month, "opex", item, "site", stands.critical_kw, "kW month", price, source, index)
 
 
 def _cloud(books: Books, tenure: Cloud, stands: Standing) -> Iterator[Entry]:
-    prices, source = price_path(books, tenure, "cloud rent")
+    path = price_path(books, tenure, "cloud rent")
     for pool, energised in stands.energised_gpu_h.items():
         held = books.quantities.allocated_gpu_h[pool] + stands.serving_gpu_h[pool]
         hours = energised if tenure.commitment == "reserved" else held
         factor = tenure.price_factors.get(pool, 1.0)
         item = f"cloud rent: {tenure.price_path}, pool {pool}, {tenure.commitment.replace('_', ' ')}"
-        for month, quantity, (price, index) in zip(books.months, hours, prices, strict=True):
-            yield Entry(month, "opex", item, "site", float(quantity), "GPU h", price * factor, source, index)
+        yield from path.rows(books, "opex", item, hours, factor)
 
 
 def carbon_price(books: Books) -> Iterator[Entry]:
@@ -170,15 +160,5 @@ def carbon_price(books: Books) -> Iterator[Entry]:
     stands = books.standing
     index = books.index(CARBON, priced.price_year)
     tonnes = stands.carbon_t[priced.on] + stands.carbon_t["fuel"]
-    for month, quantity in zip(books.months, tonnes, strict=True):
-        yield Entry(
-            month,
-            "opex",
-            f"carbon price: {priced.on}",
-            "site",
-            float(quantity),
-            "t",
-            priced.usd_per_t,
-            "scenario",
-            index,
-        )
+    item, price = f"carbon price: {priced.on}", priced.usd_per_t
+    yield Entry(books.each_month, "opex", item, "site", tonnes, "t", price, "scenario", index)

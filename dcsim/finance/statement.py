@@ -86,7 +86,7 @@ def register(found: Financed) -> pd.DataFrame:
                 "unit": asset.unit,
                 "unit_price_usd": asset.unit_price_usd,
                 "price_year": asset.price_year,
-                "ordered": month_name(purchase.payments[0][0]),
+                "ordered": month_name(int(purchase.paid_in[0])),
                 "delivered": month_name(purchase.delivered),
                 "in_service": month_name(purchase.in_service),
                 "retired": month_name(purchase.retired),

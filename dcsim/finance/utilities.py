@@ -14,19 +14,16 @@ def electricity(books: Books) -> Iterator[Entry]:
         label = f"electricity {charge.kind}: {charge.line}"
         label += "" if charge.period == "all" else f", {charge.period}"
         label += f", tier {charge.tier}" if charge.tier else ""
-        for month, quantity in zip(books.months, line.quantity, strict=True):
-            yield Entry(
-                month, "opex", label, "site", float(quantity), line.unit, charge.price_usd, charge.source, index
-            )
+        price, source = charge.price_usd, charge.source
+        yield Entry(books.each_month, "opex", label, "site", line.quantity, line.unit, price, source, index)
 
 
 def clean_power(books: Books) -> Iterator[Entry]:
     """Pay for what each contract of clean power delivers, at its nominal price."""
     for contract, delivered in books.quantities.clean_mwh:
-        for month, quantity in zip(books.months, delivered, strict=True):
-            price = contract.certificate_usd_per_mwh
-            label = f"clean power: {contract.name}"
-            yield Entry(month, "opex", label, "site", float(quantity), "MWh", price, "scenario")
+        price = contract.certificate_usd_per_mwh
+        label = f"clean power: {contract.name}"
+        yield Entry(books.each_month, "opex", label, "site", delivered, "MWh", price, "scenario")
 
 
 def diesel(books: Books) -> Iterator[Entry]:
@@ -35,9 +32,8 @@ def diesel(books: Books) -> Iterator[Entry]:
     price = books.used.use("fuel of generators", "prices", key, "usd_per_l")
     row = books.used.catalog.row("prices", key, "usd_per_l")
     index = books.index("energy", row.price_year)
-    for month, quantity in zip(books.months, books.quantities.fuel_l, strict=True):
-        if quantity > 0:
-            yield Entry(month, "opex", "generator fuel", "site", float(quantity), "L", price, row.source, index)
+    litres = books.quantities.fuel_l
+    yield Entry(books.each_month, "opex", "generator fuel", "site", litres, "L", price, row.source, index)
 
 
 def water(books: Books) -> Iterator[Entry]:
@@ -50,5 +46,4 @@ def water(books: Books) -> Iterator[Entry]:
         price = books.used.use("water bill", "prices", key, parameter)
         row = books.used.catalog.row("prices", key, parameter)
         index = books.index("opex", row.price_year)
-        for month, quantity in zip(books.months, volume, strict=True):
-            yield Entry(month, "opex", item, "site", float(quantity), "m3", price, row.source, index)
+        yield Entry(books.each_month, "opex", item, "site", volume, "m3", price, row.source, index)
