@@ -35,6 +35,7 @@ VERBS = {
         "uncertainty",
         "Draw uncertain inputs: P10, P50, P90, chance of a loss, and what it rests on.",
     ),
+    "optimise": ("dcsim.study.optimise.cli", "optimise", "Find the best designs by several objectives."),
     "explain": ("dcsim.study.explain.cli", "explain", "Show the ledger rows and stages behind a figure of a run."),
     "options": ("dcsim.study.options.cli", "options", "Value the rights to defer, expand, switch or abandon a run."),
     "solve": ("dcsim.study.solve.cli", "solve", "Find the value of an input at which a key figure is on target."),
