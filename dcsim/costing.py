@@ -116,7 +116,8 @@ def repriced(ready: Prepared, of: Metered, scenario: Scenario) -> tuple[Prepared
     )
     loaded = replace(ready.loaded, scenario=moved)
     used = Assumptions(stated_catalog(loaded))
-    tariff = read_tariff(used, moved.site.tariff)
+    same_tariff = _tariffs(scenario) == _tariffs(ready.loaded.scenario)
+    tariff = ready.tariff if same_tariff else read_tariff(used, moved.site.tariff)
     after = ready.converted
     if after is not None:
         after = replace(after, facility=repriced_facility(after.facility, used, moved))
@@ -128,8 +129,14 @@ def repriced(ready: Prepared, of: Metered, scenario: Scenario) -> tuple[Prepared
         facility=repriced_facility(ready.facility, used, moved),
         converted=after,
     )
-    quantities = replace(of.quantities, bill=repriced_bill(of.quantities.bill, tariff))
-    return changed, replace(of, quantities=quantities)
+    if same_tariff:
+        return changed, of
+    return changed, replace(of, quantities=replace(of.quantities, bill=repriced_bill(of.quantities.bill, tariff)))
+
+
+def _tariffs(scenario: Scenario) -> dict[str, float]:
+    """What the planner states of tariffs."""
+    return {name: stated.value for name, stated in scenario.overrides.items() if name.startswith("tariffs.")}
 
 
 def results(ready: Prepared, of: Metered) -> tuple[Books, Results]:

@@ -256,12 +256,16 @@ class Assumptions:
     def __init__(self, of: Catalog) -> None:
         self.catalog = of
         self._used: dict[tuple[str, str, str], tuple[str, Row]] = {}
+        self._values: dict[tuple[str, str, str], float] = {}
 
     def use(self, used_for: str, table: str, key: str, parameter: str) -> float:
         """Return a catalog value and note what it decides."""
-        row = self.catalog.row(table, key, parameter)
-        self._note(used_for, row)
-        return row.value
+        name = (table, key, parameter)
+        if name not in self._values:
+            row = self.catalog.row(table, key, parameter)
+            self._note(used_for, row)
+            self._values[name] = row.value
+        return self._values[name]
 
     def maybe(self, used_for: str, table: str, key: str, parameter: str, default: float) -> float:
         """Return a catalog value where the part has that parameter, else *default*."""
