@@ -9,6 +9,7 @@ from plans import SMALL, small
 from dcsim.errors import InputError
 from dcsim.model.distributions import Beta, Choice, Pert
 from dcsim.model.load import load
+from dcsim.model.schema import editor_schema
 from dcsim.model.uncertain import plain
 
 SOLD = "economics.revenue.sold_frac={distribution: beta, mean: 0.8, sd: 0.1}"
@@ -125,3 +126,22 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path):
     with pytest.raises(InputError) as error:
         load(plan, SMALL)
     assert [problem.line for problem in error.value.problems] == [3, 5]
+
+
+def test_editors_are_told_that_a_scalar_may_be_a_distribution():
+    schema = editor_schema()
+    definitions = schema["$defs"]
+    reference = {"$ref": "#/$defs/Distribution"}
+    sold = definitions["Rental"]["properties"]["sold_frac"]
+    assert reference in sold["anyOf"]
+    assert sold["anyOf"][0]["maximum"] == 1
+    assert "somebody pays for" in sold["description"]
+    assert reference in definitions["Rental"]["properties"]["monthly_price_factors"]["anyOf"]
+    assert reference in definitions["PriceOverride"]["properties"]["value"]["anyOf"]
+    assert "anyOf" not in definitions["Rental"]["properties"]["kind"]
+    kinds = definitions["Distribution"]["discriminator"]["mapping"]
+    assert set(kinds) >= {"normal", "beta", "choice", "price_path"}
+    for place in kinds.values():
+        of = definitions[place.rsplit("/", 1)[1]]
+        assert "base" in of["properties"]
+        assert "distribution" in of["required"]

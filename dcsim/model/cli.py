@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from dcsim.model.load import load, schema, shipped
+from dcsim.model.load import load, shipped
+from dcsim.model.schema import editor_schema
 from dcsim.model.tree import dump, read
 
 
@@ -48,7 +49,7 @@ def check(sources: tuple[str, ...], sets: tuple[str, ...]) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write instead of printing.")
 def schema_(out: Path | None) -> None:
     """Print the JSON Schema of a scenario file, for editors."""
-    text = json.dumps(schema(), indent=1) + "\n"
+    text = json.dumps(editor_schema(), indent=1) + "\n"
     if out:
         out.write_text(text, encoding="utf-8")
     else:

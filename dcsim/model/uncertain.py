@@ -125,6 +125,11 @@ def take_uncertain(
     return tuple(found), faults
 
 
+def stateable_schema() -> dict[str, Any]:
+    """JSON Schema of a distribution."""
+    return _READ.json_schema()
+
+
 def single(of: Any, whole: bool, n_months: Callable[[], int]) -> Any:
     """Value that a single run takes of a distribution that states no base: its median, of a price path its trend."""
     if not isinstance(of, PricePath):
