@@ -27,6 +27,7 @@ from dcsim.study.engines.cluster import DaskEngine
 from dcsim.study.engines.engine import EngineError, Failed
 from dcsim.study.engines.local import LocalEngine
 from dcsim.study.engines.store import Store, StoreError, completed
+from dcsim.study.figures import alike
 from dcsim.study.sweep import design
 from dcsim.study.sweep.cli import SweepError
 from dcsim.study.sweep.moments import AVERAGED, Moments
@@ -274,3 +275,19 @@ def test_interrupted_killed_and_resumed_or_on_a_cluster_it_gives_the_same_bytes(
         done = sweep(*VARY[:2], "--quiet", f"--engine=dask://{address}", "--out=cluster")
         assert done.returncode == 0, done.stderr
     assert files(tmp_path / "cluster") == expected
+
+
+def test_runs_that_differ_in_prices_alone_are_simulated_once(tmp_path, plan, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dcsim.study.sweep.cli.engine_of", lambda where, workers: Here())
+    count, whole = [], alike.happened
+    monkeypatch.setattr(alike, "happened", lambda ready: count.append(1) or whole(ready))
+    monkeypatch.setattr(alike, "_last", {})
+    varied = ("--vary=economics.discount_rate=0.08,0.12", "--vary=site.design_margin_k=0,3", "--seeds=2")
+    cli(["sweep", plan, *varied, "--out=study"], standalone_mode=False)
+    kpis = pd.read_parquet("study/kpis.parquet")
+    assert len(kpis) == 8
+    # Four are simulated; run folders of the percentiles are whole runs of their own.
+    assert len(count) == 4
+    assert kpis.groupby(["plan.seed", "site.design_margin_k"])["pue"].nunique().eq(1).all()
+    assert kpis["npv_usd"].nunique() == 8

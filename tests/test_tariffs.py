@@ -337,3 +337,17 @@ def test_a_plan_under_a_large_load_tariff_pays_for_what_it_does_not_draw(tmp_pat
     assert measured.max() == pytest.approx(peak)
     used = run.assumptions.set_index("parameter")
     assert used.loc["minimum:transmission:frac", "value"] == 0.85
+
+
+def test_a_factor_on_energy_moves_energy_alone(tmp_path):
+    plain, dear = (
+        runs.read(pipeline.run(small("workload.jobs.offered_load_frac=0.1", *sets), tmp_path))
+        for sets in ((), ("economics.energy_price_factor=1.5",))
+    )
+    for run, factor in ((plain, 1.0), (dear, 1.5)):
+        of = run.ledger[run.ledger["item"].str.startswith("electricity energy")]
+        assert len(of)
+        base = plain.ledger[plain.ledger["item"].str.startswith("electricity energy")]
+        np.testing.assert_allclose(of["amount_usd"].to_numpy(), factor * base["amount_usd"].to_numpy())
+    rest = [run.ledger[~run.ledger["item"].str.startswith("electricity energy")] for run in (plain, dear)]
+    assert rest[0]["amount_usd"].sum() == pytest.approx(rest[1]["amount_usd"].sum())

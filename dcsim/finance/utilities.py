@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dcsim.finance.books import Books
 from dcsim.finance.ledger import Entry
+from dcsim.finance.tariff import ENERGY, TAKE
 
 
 def electricity(books: Books) -> Iterator[Entry]:
@@ -15,6 +16,8 @@ def electricity(books: Books) -> Iterator[Entry]:
         label += "" if charge.period == "all" else f", {charge.period}"
         label += f", tier {charge.tier}" if charge.tier else ""
         price, source = charge.price_usd, charge.source
+        if charge.kind in (ENERGY, TAKE) and (factor := books.economics.energy_price_factor) != 1.0:
+            price, source = price * factor, f"{source}, times {factor:g} of the scenario"
         yield Entry(books.each_month, "opex", label, "site", line.quantity, line.unit, price, source, index)
 
 

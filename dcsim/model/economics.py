@@ -110,6 +110,7 @@ class Economics(Stated):
     opex_inflation_frac: Rate | None = Field(
         default=None, description="a year, on every operating price but energy; the catalog's if absent"
     )
+    energy_price_factor: Positive = Field(default=1.0, description="on every price of energy of the tariff")
     energy_inflation_frac: Rate | None = Field(
         default=None, description="a year, on energy and demand charges; the catalog's if absent"
     )

@@ -8,6 +8,7 @@ from dcsim import pipeline
 from dcsim.finance.ledger import month_number
 from dcsim.model.load import Loaded
 from dcsim.phases import AS_STATED
+from dcsim.study.figures.alike import happened_once
 
 Result = dict[str, Any]
 
@@ -15,7 +16,7 @@ Result = dict[str, Any]
 def compute(loaded: Loaded) -> tuple[bytes]:
     """Run a design: its key figures, what limits each phase, and when the last has power, as JSON."""
     ready = pipeline.prepare(loaded)
-    kpis, _ = pipeline.answered(ready)
+    kpis, _ = pipeline.answered(ready, happened_once(loaded, ready))
     phases = ready.facility.findings()["phases"]
     found: Result = {
         "kpis": kpis,

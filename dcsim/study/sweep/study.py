@@ -29,7 +29,10 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Planned:
-    """A checked design: runs numbered from 1, their content keys, and why the others have none."""
+    """A checked design: runs numbered from 1, their content keys, and why the others have none.
+
+    ``simulated`` has the key of what each run simulates but for its seed.
+    """
 
     name: str
     sets: tuple[str, ...]
@@ -37,6 +40,7 @@ class Planned:
     variants: dict[int, Variant]
     keys: dict[int, str]
     failed: dict[int, str]
+    simulated: dict[int, str]
 
     @property
     def identity(self) -> str:
@@ -69,6 +73,7 @@ def plan(source: str, sets: tuple[str, ...], axes: tuple[Axis, ...], engine: Eng
     variants = dict(enumerate(found, 1))
     keys: dict[int, str] = {}
     failed: dict[int, str] = {}
+    simulated: dict[int, str] = {}
     given = {str(number): variant.loaded for number, variant in variants.items()}
     refused: dict[int, tuple[str, ...]] = {}
     for done, (key, checked) in enumerate(engine.run(tasks.check, given), 1):
@@ -79,6 +84,7 @@ def plan(source: str, sets: tuple[str, ...], axes: tuple[Axis, ...], engine: Eng
             refused[int(key)] = checked.faults
         else:
             keys[int(key)] = checked.key
+            simulated[int(key)] = checked.simulated
     for number in sorted(refused):
         for line in refused[number]:
             faults.setdefault(line, []).append(variants[number].label)
@@ -89,7 +95,9 @@ def plan(source: str, sets: tuple[str, ...], axes: tuple[Axis, ...], engine: Eng
             faults.setdefault(line, []).append(f"{variants[same].label} = {variants[number].label}")
     if faults:
         raise design.refusal(source, faults, len(points))
-    return Planned(variants[1].loaded.scenario.name, sets, axes, variants, dict(sorted(keys.items())), failed)
+    return Planned(
+        variants[1].loaded.scenario.name, sets, axes, variants, dict(sorted(keys.items())), failed, simulated
+    )
 
 
 def sweep(planned: Planned, folder: Path, engine: Engine, progress: Progress) -> Study:
@@ -118,7 +126,8 @@ def sweep(planned: Planned, folder: Path, engine: Engine, progress: Progress) ->
     before = _manifest(folder)
     if not finished.folder.exists():
         store.write(folder / "manifest.json", _json(_stated(planned)))
-    given = {key: planned.variants[number].loaded for number, key in planned.keys.items()}
+    # Runs that differ in prices alone follow each other, since a worker keeps its last simulation.
+    given = {key: planned.variants[number].loaded for number, key in sorted(planned.keys.items(), key=_group(planned))}
     n_before = sum(key in finished for key in given)
     numbers = {key: number for number, key in planned.keys.items()}
     failed = dict(planned.failed)
@@ -240,6 +249,11 @@ def _moments(planned: Planned, folder: Path, waiting: Store) -> dict[str, Moment
     for number, variant in planned.variants.items():
         orders.setdefault(_grid(variant), []).append(planned.keys.get(number))
     return {grid: Moments(folder / "moments" / f"{grid}.npz", waiting, order) for grid, order in orders.items()}
+
+
+def _group(planned: Planned) -> Callable[[tuple[int, str]], tuple[int, str]]:
+    """Order of runs by what they simulate: seeds as they come, so that a study that gets more of them goes on."""
+    return lambda run: (planned.variants[run[0]].loaded.scenario.plan.seed, planned.simulated[run[0]])
 
 
 def _grid(variant: Variant) -> str:
