@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from dcsim.errors import RangeError, UsageError
 from dcsim.registry import unknown
@@ -84,7 +84,7 @@ def correlated(shares: Mapping[str, Floats], pairs: Pairs) -> dict[str, Floats]:
     names = list(shares)
     matrix = correlation_matrix(names, pairs)
     rows = factor(matrix)
-    scores = {name: stats.norm.ppf(shares[name]) for name in {name for pair in pairs for name in pair}}
+    scores = {name: special.ndtri(shares[name]) for name in {name for pair in pairs for name in pair}}
     found = {}
     for i, name in enumerate(names):
         before = np.flatnonzero(rows[i, :i])
@@ -93,5 +93,5 @@ def correlated(shares: Mapping[str, Floats], pairs: Pairs) -> dict[str, Floats]:
             continue
         mixed = rows[i, i] * scores[name] + sum(rows[i, k] * scores[names[k]] for k in before)
         # The normal distribution reaches 0 and 1 in floating point; a quantile there may be infinite.
-        found[name] = np.clip(stats.norm.cdf(mixed), np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg)
+        found[name] = np.clip(special.ndtr(mixed), np.finfo(float).tiny, 1.0 - np.finfo(float).epsneg)
     return found

@@ -1,12 +1,12 @@
 """Samples of uncertain inputs, from streams keyed by the inputs' names."""
 
+import importlib
 import math
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from dcsim.errors import RangeError
 from dcsim.model.distributions import Distribution
@@ -62,7 +62,13 @@ def independent_shares(names: list[str], n: int, seed: int, method: Method) -> d
 
 def _latin(names: list[str], n: int, seed: int) -> dict[str, Floats]:
     """One value in each of *n* equal strata, in random order, by input."""
-    return {name: qmc.LatinHypercube(1, rng=stream(seed, f"draws/{name}")).random(n)[:, 0] for name in names}
+    streams = {name: stream(seed, f"draws/{name}") for name in names}
+    return {name: (rng.permutation(n) + _inside(rng.random(n))) / n for name, rng in streams.items()}
+
+
+def _inside(shares: Floats) -> Floats:
+    """Shares from 0 on as shares above it, where quantiles are finite."""
+    return np.maximum(shares, np.finfo(float).tiny)
 
 
 def _sobol(names: list[str], n: int, seed: int) -> dict[str, Floats]:
@@ -82,6 +88,8 @@ def _sobol(names: list[str], n: int, seed: int) -> dict[str, Floats]:
         raise RangeError(f"Sobol points are balanced in powers of two only: draw {down} or {2 * down}, not {n}")
     if not names:
         return {}
+    # It takes a second to load, and Latin hypercubes do without.
+    qmc = importlib.import_module("scipy.stats.qmc")
     points = qmc.Sobol(len(names), scramble=False, bits=BITS).random(n)
     place = np.arange(BITS - 1, -1, -1, dtype=np.uint64)
     found = {}

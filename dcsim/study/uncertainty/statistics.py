@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from dcsim.errors import RangeError
 
@@ -75,8 +75,9 @@ def summary(values: Floats) -> Summary:
 
 def _bounds(ascending: Floats, share: float) -> tuple[float, float]:
     n, tail = len(ascending), (1.0 - LEVEL_FRAC) / 2.0
-    low = int(stats.binom.ppf(tail, n, share))
-    high = int(stats.binom.ppf(1.0 - tail, n, share))
+    # Chance that so many draws or fewer lie below the percentile.
+    below = special.bdtr(np.arange(n + 1), n, share)
+    low, high = np.searchsorted(below, [tail, 1.0 - tail]).tolist()
     return float(ascending[max(low - 1, 0)]), float(ascending[min(high, n - 1)])
 
 
@@ -89,7 +90,7 @@ def loss_frac(values: Floats) -> float:
 def loss_error_frac(values: Floats) -> float:
     """Half-width of the 95 % interval of that share, by Wilson's formula, which holds near 0 and 1 too. [1]"""
     n, p = int((~np.isnan(values)).sum()), loss_frac(values)
-    z = float(stats.norm.ppf(0.5 + LEVEL_FRAC / 2.0))
+    z = float(special.ndtri(0.5 + LEVEL_FRAC / 2.0))
     return float(z / (1.0 + z * z / n) * np.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)))
 
 
@@ -131,10 +132,10 @@ def convergence(values: Floats) -> pd.DataFrame:
 def rank_correlations(columns: Mapping[str, Floats], values: Floats) -> dict[str, float]:
     """Spearman's correlation of each input with a figure over the draws, 0 for an input that never varies. [1]"""
     known = ~np.isnan(values)
-    ranked = stats.rankdata(values[known])
+    ranked = pd.Series(values[known]).rank().to_numpy()
     found = {}
     for name, column in columns.items():
-        of = stats.rankdata(column[known])
+        of = pd.Series(column[known]).rank().to_numpy()
         varies = np.ptp(of) > 0 and np.ptp(ranked) > 0
         found[name] = float(np.corrcoef(of, ranked)[0, 1]) if varies else 0.0
     return found
