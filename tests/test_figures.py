@@ -9,9 +9,10 @@ from study_engines import Here
 from dcsim import costing, pipeline
 from dcsim.errors import InputError, UsageError
 from dcsim.model.load import load
-from dcsim.study.figures import evaluate
-from dcsim.study.figures.evaluate import EvaluationError, compute, evaluator, scenario_of
+from dcsim.study.figures import evaluate, tasks
+from dcsim.study.figures.evaluate import EvaluationError, evaluator
 from dcsim.study.figures.inputs import CALIBRATION, TREND, check_ends, inputs_of
+from dcsim.study.figures.tasks import compute, scenario_of
 from dcsim.study.figures.touched import MONEY_PARAMETERS, touches_simulation
 
 SOLD = "economics.revenue.sold_frac={distribution: beta, mean: 0.8, sd: 0.1}"
@@ -27,7 +28,7 @@ def counted(monkeypatch):
     found = []
     whole = costing.happened
     monkeypatch.setattr(costing, "happened", lambda ready: found.append(ready) or whole(ready))
-    monkeypatch.setattr(evaluate, "_last", {})
+    monkeypatch.setattr(tasks, "_last", {})
     return found
 
 

@@ -8,6 +8,7 @@ import click
 
 from dcsim.errors import UsageError
 from dcsim.study.engines.choose import engine_of
+from dcsim.study.engines.cli import engine_options
 from dcsim.study.optimise.answer import label
 from dcsim.study.optimise.asked import asked
 from dcsim.study.optimise.design import choices
@@ -47,8 +48,7 @@ SHOWN = 24
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the study.  [default: optimisations/<name>-<hash of what is asked>]",
 )
-@click.option("--engine", "where", default="local", show_default=True, metavar="local|dask://HOST:PORT")
-@click.option("--workers", type=click.IntRange(1), help="Processes of this machine; all its processors if left out.")
+@engine_options
 @click.option("--resume", is_flag=True, help="Refuse to begin a new study; go on with the one in --out.")
 @click.option("--no-report", is_flag=True, help="Leave out the HTML page.")
 @click.option("--quiet", is_flag=True, help="Print the folder of the study alone.")

@@ -7,6 +7,7 @@ import click
 from dcsim.errors import DcsimError, UsageError
 from dcsim.model.load import load
 from dcsim.study.engines.choose import engine_of
+from dcsim.study.engines.cli import engine_options
 from dcsim.study.progress import shown
 from dcsim.study.sweep import design
 from dcsim.study.sweep.answer import failures, lines
@@ -28,8 +29,7 @@ class SweepError(DcsimError):
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the study.  [default: sweeps/<name>-<hash of the design>]",
 )
-@click.option("--engine", "where", default="local", show_default=True, metavar="local|dask://HOST:PORT")
-@click.option("--workers", type=click.IntRange(1), help="Processes of this machine; all its processors if left out.")
+@engine_options
 @click.option("--resume", is_flag=True, help="Refuse to begin a new study; go on with the one in --out.")
 @click.option("--quiet", is_flag=True, help="Print the folder of the study alone.")
 def sweep(

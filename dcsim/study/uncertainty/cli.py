@@ -10,6 +10,7 @@ import click
 
 from dcsim.errors import UsageError
 from dcsim.study.engines.choose import engine_of
+from dcsim.study.engines.cli import engine_options
 from dcsim.study.progress import shown
 from dcsim.study.uncertainty import folder as written
 from dcsim.study.uncertainty.answer import Answer, amount, answer
@@ -35,8 +36,7 @@ N_SHOWN = 8
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the study.  [default: uncertainty/<name>-<hash of what is drawn>]",
 )
-@click.option("--engine", "where", default="local", show_default=True, metavar="local|dask://HOST:PORT")
-@click.option("--workers", type=click.IntRange(1), help="Processes of this machine; all its processors if left out.")
+@engine_options
 @click.option("--no-report", is_flag=True, help="Leave out the HTML page.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
 def uncertainty(

@@ -15,7 +15,7 @@ from dcsim.runs import Writer
 from dcsim.study.engines import store
 from dcsim.study.engines.engine import Engine, Failed
 from dcsim.study.engines.local import LocalEngine
-from dcsim.study.figures.evaluate import scenario_of
+from dcsim.study.figures.tasks import scenario_of
 from dcsim.study.sweep.tables import parquet
 from dcsim.study.sweep.tasks import write_folder
 from dcsim.study.uncertainty.answer import Answer
