@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dcsim import pipeline
 from dcsim.columns import INTERVALS, STATEMENT
+from dcsim.costing import Happened
 from dcsim.errors import UsageError
 from dcsim.model.load import Loaded
 from dcsim.study.figures.alike import alike, happened_once
@@ -38,6 +39,13 @@ def compute(loaded: Loaded) -> tuple[bytes, bytes]:
         parquet(tables["intervals"], INTERVALS),
         parquet(tables["statement"], STATEMENT, kpi_metadata(kpis)),
     )
+
+
+def write_folders(of: tuple[tuple[Loaded, ...], Path]) -> list[str]:
+    """Write the run folders of variants that differ in prices alone, unless they are there; their names."""
+    plans, parent = of
+    kept: list[Happened] = []
+    return [pipeline.run(loaded, parent, reuse=True, kept=kept).name for loaded in plans]
 
 
 def write_folder(of: tuple[Loaded, Path]) -> str:

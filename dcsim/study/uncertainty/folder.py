@@ -17,7 +17,7 @@ from dcsim.study.engines.engine import Engine, Failed
 from dcsim.study.engines.local import LocalEngine
 from dcsim.study.figures.tasks import scenario_of
 from dcsim.study.sweep.tables import parquet
-from dcsim.study.sweep.tasks import write_folder
+from dcsim.study.sweep.tasks import write_folders
 from dcsim.study.uncertainty.answer import Answer
 from dcsim.study.uncertainty.asked import Asked
 from dcsim.study.uncertainty.statistics import LEVEL_FRAC
@@ -149,27 +149,36 @@ def write(folder: Path, found: Found, of: Answer, engine: Engine, writers: Seque
 def _run_folders(folder: Path, found: Found, engine: Engine) -> dict[str, Any]:
     """Whole run folders of the plan's draws at P5, P50 and P95, on this machine."""
     side, draws = found.asked.base, found.draws[0]
-    rows = chosen_rows(side, draws, found.asked.figure, FOLDERS)
+    chosen = chosen_rows(side, draws, found.asked.figure, FOLDERS)
+    groups: dict[tuple[float, ...], list[int]] = {}
+    for row in sorted(set(chosen.values())):
+        simulated = tuple(float(side.columns[of.name][row]) for of in side.inputs if of.simulated)
+        groups.setdefault(simulated, []).append(row)
     payloads = {
-        str(row): (scenario_of(side.loaded, side.inputs, at(side, row).tolist()), folder / "runs")
-        for row in sorted(set(rows.values()))
+        str(index): (
+            tuple(scenario_of(side.loaded, side.inputs, at(side, row).tolist()) for row in rows),
+            folder / "runs",
+        )
+        for index, rows in enumerate(groups.values())
     }
     here = engine if isinstance(engine, LocalEngine) else LocalEngine()
+    names: dict[int, str] = {}
     try:
-        names = dict(here.run(write_folder, payloads))
+        for index, written in here.run(write_folders, payloads):
+            rows = list(groups.values())[int(index)]
+            if isinstance(written, Failed):
+                raise runs.RunError(f"draw {rows[0] + 1}: {written.reason}; give the same command again")
+            names |= dict(zip(rows, written, strict=True))
     finally:
         if here is not engine:
             here.close()
-    for row, name in names.items():
-        if isinstance(name, Failed):
-            raise runs.RunError(f"draw {int(row) + 1}: {name.reason}; give the same command again")
     return {
         name: {
             "draw": row + 1,
             found.asked.figure: float(draws.figures[found.asked.figure][row]),
-            "folder": f"runs/{names[str(row)]}",
+            "folder": f"runs/{names[row]}",
         }
-        for name, row in rows.items()
+        for name, row in chosen.items()
     }
 
 
