@@ -1,7 +1,7 @@
 """Key figures: one function each, with its unit and the standard or rule that defines it."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -264,6 +264,83 @@ KPIS: dict[str, Kpi] = {
     ),
     "water_m3": Kpi(
         lambda r: m3_from_kg_water(float(r.intervals["water_kg"].sum())), "m3", "make-up water of the plan"
+    ),
+}
+
+
+# Which way a figure is better for whoever builds and runs the plan; of those left out it depends.
+BETTER: dict[str, Literal["more", "less"]] = {
+    **dict.fromkeys(
+        (
+            "npv_usd",
+            "npv_usd_per_mw",
+            "npv_after_tax_usd",
+            "npv_equity_usd",
+            "irr_frac",
+            "irr_after_tax_frac",
+            "irr_equity_frac",
+            "xirr_frac",
+            "mirr_frac",
+            "moic",
+            "moic_equity",
+            "dscr_min",
+            "dscr_mean",
+            "llcr",
+            "gpu_allocated_frac",
+            "gpu_goodput_frac",
+            "gpus_installed",
+            "gpus_per_utility_mw",
+            "jobs_completed",
+            "effective_time_frac",
+            "deadlines_met_frac",
+            "requests_answered_frac",
+            "requests_known_frac",
+            "output_tokens_per_j",
+            "clean_matched_frac",
+        ),
+        "more",
+    ),
+    **dict.fromkeys(
+        (
+            "pue",
+            "pue_design_hour",
+            "tue",
+            "ere",
+            "wue_l_per_kwh",
+            "cue_kg_per_kwh",
+            "facility_energy_mwh",
+            "peak_facility_power_mw",
+            "peak_grid_power_mw",
+            "stranded_power_mw",
+            "jobs_timed_out",
+            "jobs_unstarted",
+            "job_interruptions",
+            "queue_wait_mean_s",
+            "queue_wait_p95_s",
+            "capex_usd",
+            "capex_usd_per_mw",
+            "opex_usd_per_year",
+            "payback_years",
+            "discounted_payback_years",
+            "peak_outlay_usd",
+            "peak_equity_usd",
+            "idc_usd",
+            "cost_usd_per_gpu_h",
+            "cost_usd_per_pflop_day",
+            "cost_usd_per_million_tokens",
+            "gpus_lost_to_overhead",
+            "overhead_energy_usd_per_year",
+            "idle_hardware_usd",
+            "lost_contribution_usd",
+            "carbon_t",
+            "carbon_fuel_t",
+            "carbon_market_t",
+            "carbon_hourly_t",
+            "embodied_servers_t",
+            "embodied_construction_t",
+            "water_m3",
+        ),
+        "less",
     ),
 }
 

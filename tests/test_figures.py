@@ -136,6 +136,20 @@ def test_draws_that_no_plan_may_have_are_refused_before_anything_runs():
         scenario_of(loaded, inputs, [1.1])
 
 
+def test_another_content_of_a_file_that_is_drawn_is_another_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, price in (("a.csv", 30), ("b.csv", 40)):
+        (tmp_path / name).write_text("usd_per_mwh\n" + f"{price}\n" * 8760)
+    virtual = (
+        "site.ppas=[{kind: virtual, name: wind, capacity_mw: 0.2, strike_usd_per_mwh: 30.0, "
+        "hub_prices: {distribution: choice, values: [a.csv, b.csv]}}]"
+    )
+    before = of(small(LOW, virtual), tmp_path).base_key
+    assert of(small(LOW, virtual), tmp_path).base_key == before
+    (tmp_path / "b.csv").write_text("usd_per_mwh\n" + "400\n" * 8760)
+    assert of(small(LOW, virtual), tmp_path).base_key != before
+
+
 def test_a_plan_without_distributions_has_no_inputs():
     with pytest.raises(UsageError, match="no input is a distribution; state one in place of a number"):
         inputs_of(small(), 8)
@@ -185,6 +199,8 @@ def test_the_price_of_energy_is_simulated_where_something_follows_it():
     assert not touches_simulation(small().scenario, place)
     waits = "workload.deferral={classes: [training], signal: price, max_delay_h: 12}"
     assert touches_simulation(small(waits).scenario, place)
+    # Another draw may switch that on.
+    assert touches_simulation(small().scenario, place, [("site", "battery", "dispatch")])
     shape = ("overrides", "tariffs.pge-b20-2026.minimum:delivery:frac", "value")
     assert touches_simulation(small().scenario, shape)
     assert touches_simulation(small("facility.phases[0].budget_usd=1e8").scenario, ("economics", "discount_rate"))

@@ -108,6 +108,14 @@ def test_a_correlation_is_of_inputs_that_are_uncertain():
         small(SOLD, f"uncertainty={{correlations: [{{between: {pair}, r: 2}}]}}")
 
 
+def test_a_correlation_is_stated_once():
+    pair = "[economics.revenue.sold_frac, economics.discount_rate]"
+    back = "[economics.discount_rate, economics.revenue.sold_frac]"
+    for second in (pair, back):
+        with pytest.raises(InputError, match="is stated twice; keep one of them"):
+            small(SOLD, f"uncertainty={{correlations: [{{between: {pair}, r: 0.9}}, {{between: {second}, r: -0.9}}]}}")
+
+
 def test_draws_of_whole_numbers_are_rounded_and_others_are_not():
     assert plain(np.float64(2.6), True) == 3
     assert plain(np.float64(2.6), False) == 2.6

@@ -16,6 +16,7 @@ from dcsim import runs
 from dcsim.catalog.load import catalog
 from dcsim.cli import cli
 from dcsim.errors import RangeError, UsageError
+from dcsim.kpi import BETTER, KPIS
 from dcsim.study.uncertainty import statistics
 from dcsim.study.uncertainty.asked import asked
 
@@ -56,6 +57,10 @@ def test_percentiles_of_a_known_sample_and_their_intervals_hold_as_often_as_they
             inside[name] += low <= true <= high
     # At least the stated level: order statistics are a step apart.
     assert min(inside.values()) >= 0.95 * 400 - 3 * (400 * 0.95 * 0.05) ** 0.5
+    few = statistics.summary(np.arange(16.0)).bounds
+    assert np.isnan(few["p5"][0])
+    assert np.isnan(few["p95"][1])
+    assert not np.isnan(few["p50"]).any()
     with pytest.raises(RangeError, match="1 of 2 draws have a value"):
         statistics.summary(np.array([1.0, np.nan]))
 
@@ -74,8 +79,9 @@ def test_the_chance_of_a_loss_has_wilsons_interval():
     values = np.where(np.arange(200) < 10, -1.0, 1.0)
     assert statistics.loss_frac(values) == 0.05
     low, high = stats.binomtest(10, 200).proportion_ci(method="wilson")
-    assert statistics.loss_error_frac(values) == pytest.approx((high - low) / 2.0)
-    assert statistics.loss_error_frac(np.ones(200)) > 0.0
+    assert statistics.loss_bounds_frac(values) == pytest.approx((low, high))
+    high = stats.binomtest(0, 1000).proportion_ci(method="wilson").high
+    assert statistics.loss_bounds_frac(np.ones(1000)) == pytest.approx((0.0, high))
 
 
 def test_convergence_ends_at_the_whole_sample_and_correlations_are_of_ranks():
@@ -222,6 +228,43 @@ def test_every_price_of_the_catalog_may_be_drawn_within_its_range():
         assert not of.simulated
 
 
+def test_every_figure_has_a_better_side_or_none():
+    neither = {"it_energy_mwh", "it_peak_frac", "full_after_months", "irr_roots", "loan_usd"}
+    assert set(KPIS) - set(BETTER) == neither
+    assert set(BETTER) <= set(KPIS)
+
+
+def test_a_side_that_is_undefined_where_it_does_badly_does_not_win(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dcsim.study.uncertainty.cli.engine_of", lambda where, workers: Here())
+    price = "--set=economics.revenue={kind: internal, usd_per_gpu_h: {distribution: uniform, low: 50, high: 80}}"
+    dear = "--alt=dear: economics.contingency_frac=1.0"
+    words = ["uncertainty", "baseline-10mw-h100", *SETS, price, dear, "--draws=16", "--no-report", "--json"]
+    cli([*words, "--figure=discounted_payback_years"], standalone_mode=False)
+    said = json.loads(capsys.readouterr().out)
+    own, other = said["sides"]
+    assert other["n_undefined"] > own["n_undefined"]
+    assert said["best"] == "small"
+    assert said["figure"]["better"] == "less"
+    with pytest.raises(UsageError, match="dscr_min is defined in 0 of 16 draws of small: the scenario states no debt"):
+        cli([*words, "--figure=dscr_min", "--out=none"], standalone_mode=False)
+
+
+def test_names_are_drawn_and_stand_in_the_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dcsim.study.uncertainty.cli.engine_of", lambda where, workers: Here())
+    station = "--set=site.weather={distribution: choice, values: [greensboro-nc-tmy3, us-co-denver]}"
+    tariff = "--set=site.tariff={distribution: choice, values: [dominion-va-gs3, aep-ohio-data-center]}"
+    cli(
+        ["uncertainty", "baseline-10mw-h100", *SETS, station, tariff, "--draws=8", "--out=study"], standalone_mode=False
+    )
+    draws = pd.read_parquet("study/draws.parquet")
+    assert set(draws["site.weather"]) == {"greensboro-nc-tmy3", "us-co-denver"}
+    assert draws.groupby("site.weather")["pue"].nunique().eq(1).all()
+    assert draws["pue"].nunique() == 2
+    assert "aep-ohio-data-center" in (tmp_path / "study" / "uncertainty.html").read_text()
+
+
 def test_what_cannot_be_studied_is_refused(tmp_path, plan):
     words = ("uncertainty", plan, *SETS)
     assert "no input is a distribution" in refused(tmp_path, "uncertainty", "baseline-10mw-h100")
@@ -233,6 +276,9 @@ def test_what_cannot_be_studied_is_refused(tmp_path, plan):
     assert "two alternatives are called 'a'" in refused(
         tmp_path, *words, "--alt=a: plan.seed=2", "--alt=a: plan.seed=3"
     )
+    assert "neither more nor less" in refused(tmp_path, *words, "--figure=loan_usd")
+    unknown = "--set=economics.revenue.price_path={distribution: choice, values: [h100-contract, h100-contrac]}"
+    assert "draws reach h100-contrac: " in refused(tmp_path, *words, unknown)
     wide = "--set=economics.revenue.sold_frac={distribution: normal, mean: 0.9, sd: 0.2}"
     assert "draws reach 1." in refused(tmp_path, *words, wide)
 
@@ -243,3 +289,5 @@ def test_a_heat_map_is_of_two_uncertain_numbers(tmp_path, plan, monkeypatch):
     words = ["uncertainty", plan, *SETS, "--draws=8", "--no-report"]
     with pytest.raises(UsageError, match=r"'plan\.seed' is no uncertain number of this plan; known: economics"):
         cli([*words, "--heat", "plan.seed", "economics.discount_rate"], standalone_mode=False)
+    with pytest.raises(UsageError, match="named twice"):
+        cli([*words, "--heat", "economics.discount_rate", "economics.discount_rate"], standalone_mode=False)

@@ -37,7 +37,7 @@ def side(name, values, base, sign):
         "bounds": {level: [float(known.min()), float(known.max())] for level in LEVELS},
         "cvar5": float(np.sort(known)[:3].mean()),
         "loss_frac": float((known < 0).mean()),
-        "loss_error_frac": 0.05,
+        "loss_bounds_frac": [0.0, 1.0],
         "regret": None,
     }
     if base is not None:
@@ -83,7 +83,7 @@ def write(
         known = values[~np.isnan(values)]
         one = side(name, values, None if name == "plan" else base, sign)
         if "npv" not in figure:
-            one |= {"loss_frac": None, "loss_error_frac": None}
+            one |= {"loss_frac": None, "loss_bounds_frac": None}
         sides.append(one)
         draws.append(
             pd.DataFrame(

@@ -60,6 +60,14 @@ class Uncertainty(Stated):
     )
     correlations: tuple[Correlation, ...] = ()
 
+    @model_validator(mode="after")
+    def _pairs_are_stated_once(self) -> Self:
+        pairs = [frozenset(of.between) for of in self.correlations]
+        for of, pair in zip(self.correlations, pairs, strict=True):
+            if pairs.count(pair) > 1:
+                raise ValueError(f"correlation of {' and '.join(of.between)} is stated twice; keep one of them")
+        return self
+
 
 @dataclass(frozen=True)
 class Uncertain:

@@ -1,5 +1,6 @@
 """What the page says in cards and tables."""
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -68,12 +69,18 @@ def _delta(study: Study, side: dict[str, Any]) -> str:
 
 
 def _loss(side: dict[str, Any]) -> str:
-    return f"{share(side['loss_frac'])} ± {side['loss_error_frac']:.1%}"
+    low, high = side["loss_bounds_frac"]
+    return f"{share(side['loss_frac'])} ({low:.1%} to {high:.1%})"
 
 
 def _bounds(study: Study, side: dict[str, Any], level: str) -> str:
-    low, high = side["bounds"][level]
-    return f"95% interval {study.figure.text(low)} to {study.figure.text(high)}"
+    return _interval(study.figure, *side["bounds"][level])
+
+
+def _interval(m: Measure, low: float | None, high: float | None) -> str:
+    if low is None or high is None or math.isnan(low + high):
+        return "too few draws for its 95% interval"
+    return f"95% interval {m.text(low)} to {m.text(high)}"
 
 
 def sides(study: Study) -> list[dict[str, Any]]:
@@ -192,7 +199,7 @@ def _percentile_row(m: Measure, row: dict[Hashable, Any]) -> dict[str, Any]:
         "single": m.text(row["single"]),
         "mean": m.text(row["mean"]),
         "levels": [
-            {"value": m.text(row[level]), "hint": f"95% interval {m.text(low)} to {m.text(high)}"}
+            {"value": m.text(row[level]), "hint": _interval(m, low, high)}
             for level, (low, high) in zip(LEVELS, bounds, strict=True)
         ],
         "draws": f"{row['draws']:,}",

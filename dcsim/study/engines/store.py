@@ -1,5 +1,7 @@
 """Results under their content keys: each appears whole or not at all, so that nothing finished is computed again."""
 
+import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -31,10 +33,13 @@ def write(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())  # else a power cut could leave an empty file under the final name
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that is none has nothing aside either
+            aside.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        out = "Make room, or move the folder to where there is some" if full else "Name another folder, or mend it"
         raise StoreError(
-            f"{path}: could not be written: {error.strerror}; every result before it is kept. Make room, or move the "
-            "folder to where there is some, and give the same command again"
+            f"{path}: could not be written: {error.strerror}; every result before it is kept. {out}, and give the same "
+            "command again"
         ) from error
 
 

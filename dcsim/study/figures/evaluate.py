@@ -16,11 +16,12 @@ from dcsim import __version__, pipeline
 from dcsim.errors import DcsimError, UsageError
 from dcsim.kpi import KPIS
 from dcsim.model.load import Loaded
+from dcsim.model.tree import Tree
 from dcsim.registry import lookup
 from dcsim.study.engines.engine import Engine, Function
 from dcsim.study.engines.store import Store, completed
 from dcsim.study.figures.alike import alike
-from dcsim.study.figures.inputs import Input
+from dcsim.study.figures.inputs import Input, with_values
 from dcsim.study.figures.tasks import Task, compute, is_money, scenario_of, simulate
 from dcsim.study.figures.touched import OVERRIDES, touches_simulation
 from dcsim.study.sensitivity.model import Model
@@ -233,9 +234,11 @@ def _files(loaded: Loaded, inputs: Sequence[Input]) -> dict[str, str]:
     found = {}
     for of in inputs:
         for value in of.values if of.place and not of.is_path else ():
-            path = loaded.path.resolve().parent / str(value)
-            if isinstance(value, str) and path.is_file():
-                found[value] = hashlib.sha256(path.read_bytes()).hexdigest()
+            if isinstance(value, str):
+                stated = Tree(with_values(loaded.tree.values, [of.place], [value]), loaded.tree.origins)
+                path = replace(loaded, tree=stated).file(of.place)
+                if path.is_file():
+                    found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 

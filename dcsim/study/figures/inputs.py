@@ -1,20 +1,22 @@
 """Uncertain inputs of a plan as columns of numbers, and the scenario that a row of them states."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
-from dcsim.errors import UsageError
+from dcsim.costing import stated_catalog
+from dcsim.errors import InputError, UsageError
 from dcsim.model.distributions import Choice
 from dcsim.model.load import Loaded
 from dcsim.model.price_path import PricePath
 from dcsim.model.scenario import Scenario
-from dcsim.model.tree import Place
+from dcsim.model.tree import Place, Tree
 from dcsim.model.uncertain import Uncertain
+from dcsim.names import check_names
 from dcsim.study.figures.touched import touches_simulation
 from dcsim.study.sensitivity.model import Quantiles
 
@@ -88,7 +90,7 @@ class Input:
         if self.values:
             return self.values[int(number)]
         # A whole number reads as one, which a field of any kind of number takes.
-        return int(number) if self.whole or number == int(number) else float(number)
+        return round(number) if self.whole or number == round(number) else float(number)
 
     def label(self, number: float) -> float | str:
         """The number or name that a table shows; of a price path the mean of its factors."""
@@ -144,7 +146,7 @@ def inputs_of(loaded: Loaded, n_paths: int) -> tuple[Input, ...]:
 
 
 def _input(loaded: Loaded, of: Uncertain, n_paths: int) -> Input:
-    simulated = touches_simulation(loaded.scenario, of.place)
+    simulated = touches_simulation(loaded.scenario, of.place, [other.place for other in loaded.uncertain])
     if isinstance(of.distribution, PricePath):
         months = loaded.scenario.plan.years * MONTHS_PER_YEAR
         n = n_paths + n_paths % 2
@@ -178,7 +180,7 @@ def with_values(values: Mapping[str, Any], places: Sequence[Place], stated: Sequ
 
 
 def check_ends(loaded: Loaded, inputs: Sequence[Input], columns: Mapping[str, Floats]) -> None:
-    """Refuse inputs whose least or greatest drawn value no scenario may have.
+    """Refuse inputs whose least or greatest drawn value, or any of whose names, no scenario may have.
 
     Raises
     ------
@@ -187,16 +189,29 @@ def check_ends(loaded: Loaded, inputs: Sequence[Input], columns: Mapping[str, Fl
     """
     faults = []
     for of in inputs:
-        if not of.place or not of.is_number:
+        if not of.place or of.is_path:
             continue
-        for number in (float(columns[of.name].min()), float(columns[of.name].max())):
+        drawn = np.unique(columns[of.name]).tolist()
+        for number in drawn if of.values else dict.fromkeys((drawn[0], drawn[-1])):
+            told = f"draws reach {of.label(number)}: "
             try:
-                Scenario.model_validate(with_values(stated_values(loaded), [of.place], [of.value(number)]))
+                _check(loaded, of, number)
             except ValidationError as error:
                 reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-                faults.append((of.place, f"draws reach {number:g}: {reason[0].lower()}{reason[1:]}; narrow it"))
+                faults.append((of.place, f"{told}{reason[0].lower()}{reason[1:]}; narrow it"))
+            except InputError as error:
+                faults += [(of.place, told + problem.message) for problem in error.problems]
     if faults:
         raise loaded.faults(faults)
+
+
+def _check(loaded: Loaded, of: Input, number: float) -> None:
+    """Check a plan with one value of an input, and the names in it where that is one."""
+    values = with_values(stated_values(loaded), [of.place], [of.value(number)])
+    scenario = Scenario.model_validate(values)
+    if of.values:
+        changed = replace(loaded, scenario=scenario, tree=Tree(values, loaded.tree.origins))
+        check_names(changed, stated_catalog(changed))
 
 
 def stated_values(loaded: Loaded) -> dict[str, Any]:

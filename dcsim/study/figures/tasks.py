@@ -71,7 +71,8 @@ def scenario_of(loaded: Loaded, inputs: Sequence[Input], row: Sequence[float]) -
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
         given = ", ".join(f"{of.name} = {of.label(number)}" for of, number in zip(inputs, row, strict=True))
-        raise UsageError(f"{loaded.path}: {error.errors()[0]['msg']}, at {given}") from None
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{loaded.path}: {reason}, at {given}") from None
     return replace(loaded, scenario=scenario, tree=Tree(values, loaded.tree.origins))
 
 

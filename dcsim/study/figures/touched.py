@@ -1,5 +1,7 @@
 """Which inputs touch what is built, runs or draws power, and which its price alone."""
 
+from collections.abc import Sequence
+
 from dcsim.finance.tariff_rows import CHARGED
 from dcsim.model.scenario import Scenario
 from dcsim.model.tree import Place
@@ -25,9 +27,16 @@ MONEY_PARAMETERS = (
 NAMES = ("operations",)
 
 
-def touches_simulation(scenario: Scenario, place: Place) -> bool:
-    """Whether the input at *place* may change more than the price of what *scenario* builds and runs."""
-    if any(phase.budget_usd is not None for phase in scenario.facility.phases):
+# Sections where another value may make something follow the price of energy.
+STEERING: tuple[Place, ...] = (("site", "battery"), ("workload", "deferral"))
+
+
+def touches_simulation(scenario: Scenario, place: Place, varied: Sequence[Place] = ()) -> bool:
+    """Whether the input at *place* may change more than the price of what *scenario* builds and runs.
+
+    *varied* are places whose values change beside it, which may make a price matter that does not in *scenario*.
+    """
+    if len(place) < 2 or any(phase.budget_usd is not None for phase in scenario.facility.phases):
         return True
     if place[0] != OVERRIDES:
         return place[0] != "economics" or place[1] in NAMES
@@ -36,7 +45,8 @@ def touches_simulation(scenario: Scenario, place: Place) -> bool:
     if table == "tariffs":
         kind = parameter.partition(":")[0]
         charged = kind in CHARGED or parameter.endswith("usd_per_kwh")
-        return not charged or follows_prices(scenario)
+        steered = any(of[: len(section)] == section for of in varied for section in STEERING)
+        return not charged or steered or follows_prices(scenario)
     return table not in MONEY_TABLES and "usd" not in parameter and parameter not in MONEY_PARAMETERS
 
 

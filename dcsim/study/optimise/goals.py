@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcsim.errors import UsageError
+from dcsim.kpi import BETTER as OF_FIGURES
 from dcsim.kpi import KPIS
 from dcsim.model.economics import Nothing
 from dcsim.model.scenario import Scenario
@@ -19,8 +20,7 @@ FIGURES = {name: (kpi.unit, kpi.definition) for name, kpi in KPIS.items()} | {
     CAPACITY: (OBJECTIVES[CAPACITY].unit, OBJECTIVES[CAPACITY].meaning)
 }
 # Which way is better, where a figure says it by itself.
-BETTER: dict[str, Literal["more", "less"]] = {"npv_usd": "more", "cost_usd_per_gpu_h": "less"}
-BETTER |= {name: of.better for name, of in OBJECTIVES.items()}
+BETTER: dict[str, Literal["more", "less"]] = OF_FIGURES | {name: of.better for name, of in OBJECTIVES.items()}
 _LIMIT = re.compile(r"\s*([\w.-]+?)\s*(<=|>=)\s*(\S+)\s*")
 
 

@@ -1,6 +1,7 @@
 """``dcsim solve``."""
 
 import json
+import math
 
 import click
 
@@ -93,9 +94,12 @@ def _target(text: str) -> tuple[str, float]:
     if name not in KPIS:
         raise UsageError(f"--target: {unknown(name, KPIS, 'key figure')}")
     try:
-        return name, float(value)
+        wanted = float(value)
     except ValueError:
-        raise UsageError(f"--target '{text}': write it as figure=value, for example npv_usd=0") from None
+        wanted = math.nan
+    if not math.isfinite(wanted):
+        raise UsageError(f"--target '{text}': write it as figure=value, for example npv_usd=0")
+    return name, wanted
 
 
 def _numbers(text: str) -> list[float]:

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dcsim.kpi import KPIS
+from dcsim.errors import UsageError
+from dcsim.kpi import BETTER, KPIS
 from dcsim.study.figures.inputs import Floats
 from dcsim.study.uncertainty import statistics
 from dcsim.study.uncertainty.study import Found
 from dcsim.study.uncertainty.tables import tables
 
-# Figures of which less is better; what remains is better where there is more.
-LESS_IS_BETTER = ("cost", "opex", "capex", "payback", "peak_outlay", "pue", "carbon", "water", "facility_energy")
+# Draws that a mean and its error need.
+FEWEST = 2
 # An error of a percentile above this share of the spread from P10 to P90 calls for more draws.
 COARSE = 0.1
 
@@ -31,7 +32,7 @@ def answer(found: Found) -> Answer:
     asked = found.asked
     figure, unit = asked.figure, KPIS[asked.figure].unit
     sides = [_side(found, index) for index in range(len(asked.sides))]
-    best = _best(found, sides)
+    best = _best(found)
     said = {
         "recommendation": _recommendation(found, sides, best),
         "figure": {
@@ -65,7 +66,7 @@ def answer(found: Found) -> Answer:
 
 def less_is_better(figure: str) -> bool:
     """Whether a lower value of a key figure is the better one."""
-    return figure.startswith(LESS_IS_BETTER)
+    return BETTER[figure] == "less"
 
 
 def _good(figure: str, values: Floats) -> Floats:
@@ -76,6 +77,9 @@ def _side(found: Found, index: int) -> dict[str, Any]:
     """The figure that decides of one side, and its difference to the plan draw by draw."""
     asked = found.asked
     side, values = asked.sides[index], found.draws[index].figures[asked.figure]
+    if (n := int((~np.isnan(values)).sum())) < FEWEST:
+        reason = found.draws[index].reasons.get(asked.figure, "")
+        raise UsageError(f"{asked.figure} is defined in {n} of {len(values)} draws of {side.name}: {reason}")
     of = statistics.summary(values)
     worst = "high" if less_is_better(asked.figure) else "low"
     stated: dict[str, Any] = {
@@ -87,19 +91,17 @@ def _side(found: Found, index: int) -> dict[str, Any]:
         "n": of.n,
         "n_undefined": of.n_undefined,
         **of.percentiles,
-        "bounds": {name: list(ends) for name, ends in of.bounds.items()},
+        "bounds": {name: [None if np.isnan(end) else end for end in ends] for name, ends in of.bounds.items()},
         "cvar5": statistics.tail_mean(values, worst=worst),
         "loss_frac": None,
-        "loss_error_frac": None,
+        "loss_bounds_frac": None,
         "regret": None,
     }
     if "npv" in asked.figure:
         stated["loss_frac"] = statistics.loss_frac(values)
-        stated["loss_error_frac"] = statistics.loss_error_frac(values)
+        stated["loss_bounds_frac"] = list(statistics.loss_bounds_frac(values))
     if len(asked.sides) > 1:
-        goods = [_good(asked.figure, one.figures[asked.figure]) for one in found.draws]
-        whole = ~np.isnan(np.vstack(goods)).any(axis=0)
-        stated["regret"] = float(statistics.regret([one[whole] for one in goods])[index])
+        stated["regret"] = float(statistics.regret(list(_common(found)))[index])
     if index:
         delta = values - found.draws[0].figures[asked.figure]
         known = delta[~np.isnan(delta)]
@@ -110,10 +112,31 @@ def _side(found: Found, index: int) -> dict[str, Any]:
     return stated
 
 
-def _best(found: Found, sides: list[dict[str, Any]]) -> int:
-    """Side with the best expected figure."""
-    means = np.array([side["mean"] for side in sides])
-    return int(_good(found.asked.figure, means).argmax())
+def _common(found: Found) -> Floats:
+    """How good each side is in the draws in which all are defined, shape (n_sides, n); more is better.
+
+    Raises
+    ------
+    UsageError
+        If there are hardly any.
+    """
+    figure = found.asked.figure
+    table = np.vstack([_good(figure, one.figures[figure]) for one in found.draws])
+    whole = ~np.isnan(table).any(axis=0)
+    if whole.sum() < FEWEST:
+        raise UsageError(
+            f"{figure} is defined of all alternatives in {whole.sum()} of {found.asked.draws} draws; name another "
+            "--figure"
+        )
+    return table[:, whole]
+
+
+def _best(found: Found) -> int:
+    """Side that is undefined least often and, of these, has the best mean over the draws in which all are defined."""
+    figure = found.asked.figure
+    undefined = np.array([np.isnan(one.figures[figure]).sum() for one in found.draws])
+    means = _common(found).mean(axis=1)
+    return int(np.where(undefined == undefined.min(), means, -np.inf).argmax())
 
 
 def _inputs(found: Found) -> list[dict[str, Any]]:
@@ -218,9 +241,11 @@ def _notes(found: Found, sides: list[dict[str, Any]]) -> list[str]:
     asked = found.asked
     notes = []
     of = sides[0]
-    wide = max((high - low) for low, high in (of["bounds"]["p10"], of["bounds"]["p90"])) / 2.0
     spread = of["p90"] - of["p10"]
-    if spread > 0 and wide > COARSE * spread:
+    ends = [of["bounds"]["p10"], of["bounds"]["p90"]]
+    if any(None in of for of in ends):
+        notes.append(f"{asked.draws} draws are too few for an interval of P10 and P90; draw at least 64")
+    elif spread > 0 and (wide := max(high - low for low, high in ends) / 2.0) > COARSE * spread:
         notes.append(
             f"P10 and P90 are known to half of {2 * wide / spread:.0%} of the distance between them only; draw more "
             f"than {asked.draws}"
@@ -235,9 +260,12 @@ def _notes(found: Found, sides: list[dict[str, Any]]) -> list[str]:
         notes.append("A price path is shown by the mean of its factors; quantiles and correlations rank paths by it")
     if asked.base.loaded.scenario.uncertainty.correlations and found.sobol is not None:
         notes.append("Sobol indices take the inputs as independent; correlations have no place in them")
+    if found.no_sobol:
+        notes.append(f"There are no Sobol indices of {asked.figure}: {found.no_sobol}")
     if asked.valued is not None:
         notes.append(f"All plans are valued at {asked.valued:%Y-%m}, so that they can be subtracted")
-    lacking = sorted(set(asked.names) - set(found.tornado))
-    if asked.figure in lacking:
+    if asked.figure not in found.tornado:
         notes.append(f"{asked.figure} is undefined at an end of some input, so there is neither tornado nor spider")
+    elif found.spider is None and any(of.is_number and of.base for of in asked.base.inputs):
+        notes.append(f"{asked.figure} is undefined within 30 % of some single value, so there is no spider")
     return notes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from dcsim.errors import UsageError
-from dcsim.kpi import KPIS
+from dcsim.kpi import BETTER, KPIS
 from dcsim.model.economics import Nothing
 from dcsim.model.load import Loaded, load
 from dcsim.registry import lookup
@@ -90,6 +90,8 @@ def asked(
         If anything is wrong with the plan, an alternative or a figure.
     """
     base = load(source, sets)
+    if figure in KPIS and figure not in BETTER:
+        raise UsageError(f"--figure {figure}: neither more nor less of it is better; use --also for it")
     for name in (*more, *((figure,) if figure else ())):
         lookup(KPIS, name, "key figure")
     stated: list[tuple[str, tuple[str, ...]]] = [(base.scenario.name, ())]

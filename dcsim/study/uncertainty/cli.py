@@ -100,11 +100,14 @@ def text(result: Answer) -> Iterator[str]:
     yield f"\n{figure['name']} over {said['draws']} draws ({how}, seed {said['seed']}): {figure['meaning']}"
     wide = max(12, *(len(side["name"]) for side in said["sides"])) + 2
     unit = figure["unit"]
-    yield f"  {'':{wide}}{'mean':>18}{'P10':>18}{'P50':>18}{'P90':>18}{'worst 5 %':>18}{'loss':>12}"
+    yield f"  {'':{wide}}{'mean':>18}{'P10':>18}{'P50':>18}{'P90':>18}{'worst 5 %':>18}{'loss, 95 % interval':>26}"
     for side in said["sides"]:
         cells = "".join(f"{_cell(side[key], unit):>18}" for key in ("mean", "p10", "p50", "p90", "cvar5"))
-        loss = "" if side["loss_frac"] is None else f"{side['loss_frac']:.1%} ± {side['loss_error_frac']:.1%}"
-        yield f"  {side['name']:{wide}}{cells}{loss:>16}"
+        loss = ""
+        if side["loss_frac"] is not None:
+            low, high = side["loss_bounds_frac"]
+            loss = f"{side['loss_frac']:.1%} ({low:.1%} to {high:.1%})"
+        yield f"  {side['name']:{wide}}{cells}{loss:>26}"
     yield f"\n{'key figure':24}{'single':>14}{'P10':>14}{'P50':>14}{'P90':>14}"
     table = tables["percentiles"]
     for row in table[table["side"] == said["plan"]].to_dict("records"):

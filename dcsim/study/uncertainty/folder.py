@@ -21,7 +21,7 @@ from dcsim.study.sweep.tasks import write_folders
 from dcsim.study.uncertainty.answer import Answer
 from dcsim.study.uncertainty.asked import Asked
 from dcsim.study.uncertainty.statistics import LEVEL_FRAC
-from dcsim.study.uncertainty.study import Found, at, chosen_rows
+from dcsim.study.uncertainty.study import MANIFEST, Found, at, chosen_rows
 
 FOLDERS = {"p5": 0.05, "p50": 0.50, "p95": 0.95}
 
@@ -43,7 +43,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("sd", "f", "see unit", "standard deviation of the draws"),
         *(Column(f"p{n}", "f", "see unit", f"value that {n} % of the draws lie below") for n in (5, 10, 50, 90, 95)),
         *(
-            Column(f"p{n}_{end}", "f", "see unit", f"{end}er {_INTERVAL}")
+            Column(f"p{n}_{end}", "f", "see unit", f"{end}er {_INTERVAL}; null where there are too few draws", True)
             for n in (5, 10, 50, 90, 95)
             for end in ("low", "high")
         ),
@@ -106,7 +106,7 @@ def draws_columns(asked: Asked, frame: pd.DataFrame) -> tuple[Column, ...]:
         if name in asked.names:
             found.append(Column(name, "f", KPIS[name].unit, KPIS[name].definition, True))
         else:
-            text = frame[name].dtype == object
+            text = not pd.api.types.is_numeric_dtype(frame[name])
             meaning = "drawn value; of a price path the mean of its factors; null where the side has no such input"
             found.append(Column(name, "s" if text else "f", "", meaning, True))
     return tuple(found)
@@ -138,11 +138,9 @@ def write(folder: Path, found: Found, of: Answer, engine: Engine, writers: Seque
     files = sorted(path for path in folder.iterdir() if path.suffix in (".parquet", ".csv", ".json"))
     manifest = {
         "dcsim": __version__,
-        "files": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.name != "manifest.json"
-        },
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.name != MANIFEST},
     }
-    store.write(folder / "manifest.json", _json(manifest))
+    store.write(folder / MANIFEST, _json(manifest))
     return said
 
 

@@ -23,7 +23,7 @@ PREFIXES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 
 @dataclass(frozen=True)
 class Summary:
-    """Moments and percentiles of a sample; ``bounds`` holds the interval of each percentile."""
+    """Moments and percentiles of a sample; ``bounds`` are the ends of their intervals, NaN where there is none."""
 
     n: int
     n_undefined: int
@@ -78,7 +78,11 @@ def _bounds(ascending: Floats, share: float) -> tuple[float, float]:
     # Chance that so many draws or fewer lie below the percentile.
     below = special.bdtr(np.arange(n + 1), n, share)
     low, high = np.searchsorted(below, [tail, 1.0 - tail]).tolist()
-    return float(ascending[max(low - 1, 0)]), float(ascending[min(high, n - 1)])
+    # Where even the least or greatest draw is not far enough out there is no such end.
+    return (
+        float(ascending[low - 1]) if low > 0 else float("nan"),
+        float(ascending[high]) if high < n else float("nan"),
+    )
 
 
 def loss_frac(values: Floats) -> float:
@@ -87,11 +91,13 @@ def loss_frac(values: Floats) -> float:
     return float((known < 0).mean())
 
 
-def loss_error_frac(values: Floats) -> float:
-    """Half-width of the 95 % interval of that share, by Wilson's formula, which holds near 0 and 1 too. [1]"""
+def loss_bounds_frac(values: Floats) -> tuple[float, float]:
+    """Ends of the 95 % interval of that share by Wilson's formula, which holds near 0 and 1 too. [1]"""
     n, p = int((~np.isnan(values)).sum()), loss_frac(values)
     z = float(special.ndtri(0.5 + LEVEL_FRAC / 2.0))
-    return float(z / (1.0 + z * z / n) * np.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n)))
+    middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n)
+    half = z / (1.0 + z * z / n) * np.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def tail_mean(values: Floats, frac: float = TAIL_FRAC, *, worst: str = "low") -> float:

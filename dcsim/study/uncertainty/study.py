@@ -1,5 +1,6 @@
 """The straight line of an uncertainty study: draw, evaluate, vary one at a time, and put the results together."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import pandas as pd
 from dcsim import __version__
 from dcsim.errors import RangeError, UsageError
 from dcsim.study.engines.engine import Engine
-from dcsim.study.engines.store import clear_partial
+from dcsim.study.engines.store import clear_partial, write
 from dcsim.study.figures.evaluate import Evaluated, Evaluator, evaluator, is_valid
 from dcsim.study.figures.inputs import Floats, Input
 from dcsim.study.sensitivity.one_way import OneWay, spider, tornado
@@ -21,6 +22,7 @@ from dcsim.study.uncertainty.asked import Asked, Side
 
 Progress = Callable[[str, float], None]
 
+MANIFEST = "manifest.json"
 # Points of the heat map along each input, between these quantiles.
 N_HEAT = 11
 HEAT_FROM, HEAT_TO = 0.02, 0.98
@@ -37,7 +39,10 @@ class Heat:
 
 @dataclass(frozen=True)
 class Found:
-    """What a study found; one evaluation a side, and what varies one or two inputs of the plan alone."""
+    """What a study found; one evaluation a side, and what varies one or two inputs of the plan alone.
+
+    ``no_sobol`` says why there are no Sobol indices, where they were asked for.
+    """
 
     asked: Asked
     draws: tuple[Evaluated, ...]
@@ -46,6 +51,7 @@ class Found:
     spider: OneWay | None
     heat: Heat | None
     sobol: pd.DataFrame | None
+    no_sobol: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,12 @@ def study(planned: Planned, n_sobol: int, heat: tuple[str, str] | None, progress
     base = planned.evaluators[0]
     for store in (base.store, base.simulated):
         clear_partial(store.folder)
+    if not (planned.folder / MANIFEST).exists():
+        # A folder that cannot be written is told before hours of work, not after.
+        write(planned.folder / MANIFEST, b"{}\n")
     heated = [] if heat is None else [_number(base.inputs, name) for name in heat]
+    if heat is not None and heat[0] == heat[1]:
+        raise UsageError(f"--heat: '{heat[0]}' is named twice; a map is of two inputs")
     draws = []
     for index, (side, one) in enumerate(zip(asked.sides, planned.evaluators, strict=True)):
         draws.append(one.rows(side.columns, lambda done, i=index: progress("draws", (i + done) / len(asked.sides))))  # type: ignore[misc]
@@ -129,20 +140,24 @@ def study(planned: Planned, n_sobol: int, heat: tuple[str, str] | None, progress
     numbers = {name: by_name[name].base for name in by_name if by_name[name].is_number and by_name[name].base != 0}
     moved = None
     if main is not None and numbers:
-        moved = spider(
-            base.model(asked.figure, middle), numbers, allowed=lambda name, value: is_valid(base, {name: value})
-        )
+        with contextlib.suppress(RangeError):  # undefined somewhere along a line
+            moved = spider(
+                base.model(asked.figure, middle), numbers, allowed=lambda name, value: is_valid(base, {name: value})
+            )
     if not heated and main is not None:
         widest = [by_name[name] for name in main.rows["input"] if by_name[name].is_number]
         heated = [of for of in widest if not of.simulated][:2]
     over = _heat(base, asked.figure, heated[0], heated[1], progress) if len(heated) == 2 else None
     shares = None
+    without = ""
     if n_sobol:
         progress("Sobol indices", 0.0)
-        shares = sobol_indices(base.model(asked.figure), by_name, n_sobol, asked.base.loaded.scenario.plan.seed)
-    return Found(
-        asked, tuple(draws), {name: float(of[0]) for name, of in single.figures.items()}, swings, moved, over, shares
-    )
+        try:
+            shares = sobol_indices(base.model(asked.figure), by_name, n_sobol, asked.base.loaded.scenario.plan.seed)
+        except RangeError as error:
+            without = str(error)
+    at_base = {name: float(of[0]) for name, of in single.figures.items()}
+    return Found(asked, tuple(draws), at_base, swings, moved, over, shares, without)
 
 
 def _number(inputs: tuple[Input, ...], name: str) -> Input:
