@@ -12,6 +12,8 @@ PRICES = {
     "servers": OVERRIDE.format("servers.hgx-h100-8.price_usd", 300e3),
     "construction": OVERRIDE.format("prices.us-average-2025.usd_per_critical_mw", 9.3e6),
     "rent": "economics.revenue.monthly_price_factors=[0.9, 1.1, 1.2]",
+    "spot": "economics.revenue.spot={share_frac: 0.3, monthly_price_factors: [0.8, 1.3]}",
+    "cloud": "economics.tenure={kind: cloud, monthly_price_factors: [0.5, 0.6]}",
     "tax": "economics.tax={regime: us-federal}",
     "tenure": "economics.tenure.kind=colocation",
     "inflation": "economics.energy_inflation_frac=0.05",
@@ -71,3 +73,17 @@ def test_some_figures_are_those_of_all(kept):
     every = costing.figures(*kept).kpis
     assert list(some) == list(names)
     assert np.array_equal([some[name]["value"] for name in names], [every[name]["value"] for name in names])
+
+
+def test_factors_by_month_move_what_they_stand_at_and_the_last_holds_on(kept):
+    def sold(*sets):
+        ledger = costing.figures(*costing.repriced(*kept, small(*sets).scenario)).tables["ledger"]
+        rows = ledger[ledger["item"].str.startswith("GPU rental")]
+        return rows.groupby(["item", "month"])["amount_usd"].sum()
+
+    spot = "economics.revenue.spot={share_frac: 0.3%s}"
+    plain, moved = sold(spot % ""), sold(spot % ", monthly_price_factors: [0.8, 1.3]")
+    ratio = (moved / plain).unstack("month")
+    (at_spot,) = [item for item in ratio.index if "spot" in item]
+    assert ratio.loc[at_spot].to_numpy() == pytest.approx([0.8] + [1.3] * 11)
+    assert ratio.drop(at_spot).to_numpy() == pytest.approx(np.ones((1, 12)))

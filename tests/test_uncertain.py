@@ -90,11 +90,18 @@ def test_a_file_that_extends_another_replaces_its_distribution_whole(tmp_path):
         ("{distribution: uniform, low: 0, high: 1, top: 3}", r"sold_frac\.top: extra inputs"),
         ("{distribution: normal, mean: 1.8, sd: 0.1}", "sold_frac: 1.8 is above the maximum 1"),
         ("{distribution: choice, values: [a, b], weights: [1]}", "sold_frac: 1 weights for 2 values"),
+        ("{distribution: choice, values: [0.5, null]}", r"1 problem\n.*values\[1\]: is no number, name, date"),
+        ("{distribution: price_path}", "sold_frac: a price_path is one number a month, which fits a list"),
     ],
 )
 def test_what_is_no_distribution_is_refused_at_its_place(stated, said):
     with pytest.raises(InputError, match=said):
         small(f"economics.revenue.sold_frac={stated}")
+
+
+def test_factors_by_month_are_a_price_path():
+    with pytest.raises(InputError, match="monthly_price_factors: one number a month stands here: state a price_path"):
+        small("economics.revenue.monthly_price_factors={distribution: uniform, low: 0.9, high: 1.1}")
 
 
 def test_a_correlation_is_of_inputs_that_are_uncertain():

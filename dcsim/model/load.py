@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 from dcsim.errors import InputError, Problem, UsageError
 from dcsim.model.scenario import Plan, Scenario
 from dcsim.model.tree import Key, Origin, Place, Tree, dotted, merge, parse, placed, read
-from dcsim.model.uncertain import Fault, Uncertain, take_uncertain
+from dcsim.model.uncertain import Fault, Kind, Uncertain, take_uncertain
 from dcsim.registry import unknown
 
 COMMAND_LINE = Path("--set")
-Kind = TypeVar("Kind", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     tree, paths = _inherit(path, ())
     for text in sets:
         _override(tree, text)
-    uncertain, faults = take_uncertain(tree, lambda place: _is_whole(place, tree), lambda: 12 * _years(tree))
+    uncertain, faults = take_uncertain(tree, lambda place: _kind(place, tree), lambda: 12 * _years(tree))
     if not faults:
         values = {key: value for key, value in tree.values.items() if key != "extends"}
         scenario = checked(Scenario, values, tree, path)
@@ -100,7 +100,7 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     return Loaded(scenario, path, paths, tree, uncertain)
 
 
-def checked(kind: type[Kind], values: Any, tree: Tree, path: Path) -> Kind:
+def checked(kind: type[Model], values: Any, tree: Tree, path: Path) -> Model:
     """Values of a file as what they should be.
 
     Raises
@@ -146,10 +146,13 @@ def _years(tree: Tree) -> int:
     return years if isinstance(years, int) and years > 0 else 1
 
 
-def _is_whole(place: Place, tree: Tree) -> bool:
-    """Whether the schema has a number without decimals at *place*, or one beside nothing."""
+def _kind(place: Place, tree: Tree) -> Kind:
+    """What the schema has at *place*, or beside nothing."""
     node = _schema_at(place[:-1], tree, schema()).get("properties", {}).get(place[-1], {})
-    return "integer" in [node.get("type"), *(of.get("type") for of in node.get("anyOf", []))]
+    options = [node, *node.get("anyOf", [])]
+    if any(of.get("items", {}).get("type") in ("number", "integer") for of in options):
+        return "list"
+    return "whole" if "integer" in [of.get("type") for of in options] else "other"
 
 
 def _inherit(path: Path, below: tuple[Path, ...]) -> tuple[Tree, tuple[Path, ...]]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -36,6 +36,12 @@ Stateable = Annotated[
 _READ: TypeAdapter[Any] = TypeAdapter(Stateable)
 
 Fault = tuple[Place, str]
+Kind = Literal["whole", "list", "other"]
+
+FITS_LIST = (
+    "a price_path is one number a month, which fits a list of them alone, as economics.revenue.monthly_price_factors"
+)
+FITS_NUMBER = "one number a month stands here: state a price_path, or the numbers"
 
 
 class Correlation(Stated):
@@ -89,7 +95,7 @@ class Uncertain:
 
 
 def take_uncertain(
-    tree: Tree, is_whole: Callable[[Place], bool], n_months: Callable[[], int]
+    tree: Tree, kind: Callable[[Place], Kind], n_months: Callable[[], int]
 ) -> tuple[tuple[Uncertain, ...], list[Fault]]:
     """Replace every distribution of *tree*, in place, by the value that a single run takes.
 
@@ -98,8 +104,8 @@ def take_uncertain(
     tree : Tree
         Values of a scenario. A mapping with the key ``distribution`` is one; its ``base`` is the value of a single run,
         else the median, for a price path its trend.
-    is_whole : callable
-        Whether the scalar at a place has no decimals.
+    kind : callable
+        What stands at a place: a number without decimals, a list of numbers, or something else.
     n_months : callable
         Months of the plan, for price paths.
 
@@ -119,7 +125,10 @@ def take_uncertain(
             except ValidationError as error:
                 faults.extend(_told(error, place))
                 return value.get(BASE)
-            whole = is_whole(place)
+            if isinstance(of, PricePath) != (kind(place) == "list"):
+                faults.append((place, FITS_LIST if isinstance(of, PricePath) else FITS_NUMBER))
+                return value.get(BASE)
+            whole = kind(place) == "whole"
             base = value[BASE] if BASE in value else single(of, whole, n_months)
             found.append(Uncertain(place, of, base, whole))
             return base
@@ -161,8 +170,10 @@ def _told(error: ValidationError, place: Place) -> list[Fault]:
     for item in error.errors():
         location = item["loc"][1:]  # behind the name of the distribution
         text = item["msg"].removeprefix("Value error, ")
+        if len(location) == 3:  # one of the kinds that a value of a choice may have
+            location, text = location[:2], "is no number, name, date, true or false"
         if item["type"] == "union_tag_invalid":
             text = unknown(str(item["ctx"]["tag"]), re.findall(r"'([^']+)'", item["ctx"]["expected_tags"]), MARK)
             location = (MARK,)
         found.append(((*place, *location), text[0].lower() + text[1:]))
-    return found
+    return list(dict.fromkeys(found))
