@@ -70,10 +70,10 @@ def test_objectives_are_money_carbon_water_time_and_availability_unless_stated()
     assert goals.goals((), late)[-1].name == "deadlines_met_frac"
     assert goals.goals(("pue,min", "carbon_t"), scenario) == (goals.Goal("pue", "less"), goals.Goal("carbon_t", "less"))
     with pytest.raises(UsageError) as fault:
-        goals.goals(("npv_us", "pue", "carbon_t,up", "water_m3", "water_m3,max"), scenario)
+        goals.goals(("npv_us", "loan_usd", "carbon_t,up", "water_m3", "water_m3,max"), scenario)
     for text in (
         "did you mean 'npv_usd'?",
-        "pue,max or pue,min",
+        "loan_usd,max or loan_usd,min",
         "write max or min",
         "water_m3 is an objective already",
     ):
