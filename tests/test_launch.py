@@ -64,7 +64,7 @@ def started(out, seed, *words, **env):
 def test_a_quick_run_on_two_ranks_gives_a_whole_profile(tmp_path):
     out = tmp_path / "machine.json"
     process = started(out, 1, "--nproc", "2")
-    told, errors = process.communicate(timeout=240)
+    told, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     body = read(out)
     assert (body["kind"], body["quick"], body["device"]["ranks"]) == ("demonstration", True, 2)
