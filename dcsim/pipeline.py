@@ -215,4 +215,6 @@ def _notes(ready: Prepared) -> list[str]:
             if pool.name not in revenue.price_factors
         ]
     services = [note for of in ready.services for note in of.notes]
-    return [*proxies, *profile, *services, *ready.facility.notes, *ready.demand.notes]
+    drawn = len(ready.loaded.uncertain)
+    single = [f"distributions: {drawn}, of which this run takes single values; dcsim uncertainty draws them"]
+    return [*(single if drawn else ()), *proxies, *profile, *services, *ready.facility.notes, *ready.demand.notes]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from plans import SMALL, small
 
+from dcsim import pipeline
 from dcsim.errors import InputError
 from dcsim.model.distributions import Beta, Choice, Pert
 from dcsim.model.load import load
@@ -45,6 +46,7 @@ def test_a_stated_base_is_what_a_single_run_takes():
 def test_a_plan_with_distributions_runs_as_the_plan_with_their_single_values():
     stated = small("economics.revenue.sold_frac={distribution: uniform, low: 0.6, high: 0.8, base: 0.7}")
     assert stated.scenario == small("economics.revenue.sold_frac=0.7").scenario
+    assert any(note.startswith("distributions: 1, of which") for note in pipeline._notes(pipeline.prepare(stated)))
     seeds = small("uncertainty.seeds=4").scenario
     assert seeds.uncertainty.seeds == 4
     assert "uncertainty" not in seeds.model_dump(mode="json")

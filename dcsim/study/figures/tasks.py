@@ -73,7 +73,7 @@ def scenario_of(loaded: Loaded, inputs: Sequence[Input], row: Sequence[float]) -
         given = ", ".join(f"{of.name} = {of.label(number)}" for of, number in zip(inputs, row, strict=True))
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"{loaded.path}: {reason}, at {given}") from None
-    return replace(loaded, scenario=scenario, tree=Tree(values, loaded.tree.origins))
+    return replace(loaded, scenario=scenario, tree=Tree(values, loaded.tree.origins), uncertain=())
 
 
 # What the last task of this process was costed on, for the next one of the same group.
