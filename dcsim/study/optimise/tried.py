@@ -86,6 +86,7 @@ class Trials:
             except UsageError as error:
                 found[i] = Tried(point, self._generation, "refused", reasons=tuple(fault_lines(error)))
         keys: dict[int, str] = {}
+        simulated: dict[int, str] = {}
         for done, (name, checked) in enumerate(self._engine.run(check, {str(i): of for i, of in loaded.items()}), 1):
             self._progress("check", (len(self.tried) + done) / self._total)
             i = int(name)
@@ -94,12 +95,14 @@ class Trials:
             elif checked.faults:
                 found[i] = Tried(points[i], self._generation, "refused", reasons=checked.faults)
             else:
-                keys[i] = checked.key
+                keys[i], simulated[i] = checked.key, checked.simulated
         if not self.tried and len(found) == len(points):
             without = [found[i] for i in range(len(points))]
             kind = UsageError if all(of.status == "refused" for of in without) else OptimiseError
             raise kind(nothing_built(self._source, without))
-        failed = self._compute({key: loaded[i] for i, key in sorted(keys.items())})
+        # Designs that differ in prices alone follow each other, since a worker keeps its last simulation.
+        ordered = sorted(keys, key=lambda i: (simulated[i], i))
+        failed = self._compute({keys[i]: loaded[i] for i in ordered})
         for i, key in keys.items():
             if key in failed:
                 found[i] = Tried(points[i], self._generation, "failed", key, (failed[key],))

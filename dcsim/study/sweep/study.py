@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from dcsim import __version__, runs
+from dcsim import __version__
 from dcsim.errors import UsageError
+from dcsim.model.load import Loaded
 from dcsim.study.engines import store
 from dcsim.study.engines.engine import Engine, Failed
-from dcsim.study.engines.local import LocalEngine
 from dcsim.study.engines.store import Store
+from dcsim.study.figures import folders
 from dcsim.study.sweep import design, tables, tasks
 from dcsim.study.sweep.design import Axis, Variant
 from dcsim.study.sweep.moments import Moments
 
-PERCENTILES = {"p5": 0.05, "p50": 0.50, "p95": 0.95}
 RANKED_BY = "npv_usd"
 
 Progress = Callable[[str, float], None]
@@ -127,7 +125,8 @@ def sweep(planned: Planned, folder: Path, engine: Engine, progress: Progress) ->
     if not finished.folder.exists():
         store.write(folder / "manifest.json", _json(_stated(planned)))
     # Runs that differ in prices alone follow each other, since a worker keeps its last simulation.
-    given = {key: planned.variants[number].loaded for number, key in sorted(planned.keys.items(), key=_group(planned))}
+    ordered = sorted(planned.keys.items(), key=lambda run: _group(planned, run[0]))
+    given = {key: planned.variants[number].loaded for number, key in ordered}
     n_before = sum(key in finished for key in given)
     numbers = {key: number for number, key in planned.keys.items()}
     failed = dict(planned.failed)
@@ -175,32 +174,19 @@ def _write_folders(
     """Write the run folders of the percentiles, on this machine, and delete those that were and are no longer."""
     if RANKED_BY not in kpis:
         return {}
-    ranked = kpis[kpis[RANKED_BY].notna()].sort_values([RANKED_BY, "run"])
-    parent = folder / "runs"
-    chosen: dict[str, dict[str, Any]] = {
-        name: {"run": int(row["run"]), RANKED_BY: float(row[RANKED_BY])}
-        for name, share in PERCENTILES.items()
-        if len(ranked)
-        for row in [ranked.iloc[max(0, math.ceil(share * len(ranked)) - 1)]]
+    numbers = kpis["run"].tolist()
+    at = {name: int(numbers[row]) for name, row in folders.at_percentiles(kpis[RANKED_BY].to_numpy(float)).items()}
+    groups: dict[tuple[int, str], list[tuple[str, Loaded]]] = {}
+    for number in sorted(set(at.values())):
+        of = planned.variants[number]
+        groups.setdefault(_group(planned, number), []).append((of.label, of.loaded))
+    old = [Path(one["folder"]).name for one in before.get("percentiles", {}).values()]
+    names = folders.written(folder / "runs", groups.values(), old, engine)
+    values = dict(zip(numbers, kpis[RANKED_BY].tolist(), strict=True))
+    return {
+        name: {"run": number, RANKED_BY: values[number], "folder": f"runs/{names[planned.variants[number].label]}"}
+        for name, number in at.items()
     }
-    numbers = sorted({one["run"] for one in chosen.values()})
-    payloads = {str(number): (planned.variants[number].loaded, parent) for number in numbers}
-    here = engine if isinstance(engine, LocalEngine) else LocalEngine()
-    try:
-        names = dict(here.run(tasks.write_folder, payloads))
-    finally:
-        if here is not engine:
-            here.close()
-    for one in chosen.values():
-        name = names[str(one["run"])]
-        if isinstance(name, Failed):
-            raise runs.RunError(f"{planned.variants[one['run']].label}: {name.reason}; give the same command again")
-        one["folder"] = f"runs/{name}"
-    for old in {one["folder"] for one in before.get("percentiles", {}).values()} - {
-        one["folder"] for one in chosen.values()
-    }:
-        shutil.rmtree(folder / old, ignore_errors=True)
-    return chosen
 
 
 def _finish(planned: Planned, folder: Path, failed: Mapping[int, str], chosen: Mapping[str, Any]) -> None:
@@ -251,9 +237,9 @@ def _moments(planned: Planned, folder: Path, waiting: Store) -> dict[str, Moment
     return {grid: Moments(folder / "moments" / f"{grid}.npz", waiting, order) for grid, order in orders.items()}
 
 
-def _group(planned: Planned) -> Callable[[tuple[int, str]], tuple[int, str]]:
-    """Order of runs by what they simulate: seeds as they come, so that a study that gets more of them goes on."""
-    return lambda run: (planned.variants[run[0]].loaded.scenario.plan.seed, planned.simulated[run[0]])
+def _group(planned: Planned, number: int) -> tuple[int, str]:
+    """What a run simulates: seeds come first, so that a study that gets more of them goes on."""
+    return planned.variants[number].loaded.scenario.plan.seed, planned.simulated[number]
 
 
 def _grid(variant: Variant) -> str:

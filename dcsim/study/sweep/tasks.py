@@ -1,11 +1,9 @@
-"""What the workers of a sweep do: check a variant, compute it, or write its whole run folder."""
+"""What the workers of a sweep do: check a variant, or compute it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from dcsim import pipeline
 from dcsim.columns import INTERVALS, STATEMENT
-from dcsim.costing import Happened
 from dcsim.errors import UsageError
 from dcsim.model.load import Loaded
 from dcsim.study.figures.alike import alike, happened_once
@@ -39,16 +37,3 @@ def compute(loaded: Loaded) -> tuple[bytes, bytes]:
         parquet(tables["intervals"], INTERVALS),
         parquet(tables["statement"], STATEMENT, kpi_metadata(kpis)),
     )
-
-
-def write_folders(of: tuple[tuple[Loaded, ...], Path]) -> list[str]:
-    """Write the run folders of variants that differ in prices alone, unless they are there; their names."""
-    plans, parent = of
-    kept: list[Happened] = []
-    return [pipeline.run(loaded, parent, reuse=True, kept=kept).name for loaded in plans]
-
-
-def write_folder(of: tuple[Loaded, Path]) -> str:
-    """Write the run folder of a variant, unless it is there; its name."""
-    loaded, parent = of
-    return pipeline.run(loaded, parent, reuse=True).name

@@ -8,22 +8,22 @@ from typing import Any
 
 import pandas as pd
 
-from dcsim import __version__, runs
+from dcsim import __version__
 from dcsim.columns import Column
 from dcsim.kpi import KPIS
+from dcsim.model.load import Loaded
 from dcsim.runs import Writer
 from dcsim.study.engines import store
-from dcsim.study.engines.engine import Engine, Failed
-from dcsim.study.engines.local import LocalEngine
+from dcsim.study.engines.engine import Engine
+from dcsim.study.figures import folders
 from dcsim.study.figures.tasks import scenario_of
 from dcsim.study.sweep.tables import parquet
-from dcsim.study.sweep.tasks import write_folders
 from dcsim.study.uncertainty.answer import Answer
 from dcsim.study.uncertainty.asked import Asked
 from dcsim.study.uncertainty.statistics import LEVEL_FRAC
-from dcsim.study.uncertainty.study import MANIFEST, Found, at, chosen_rows
+from dcsim.study.uncertainty.study import MANIFEST, Found, at
 
-FOLDERS = {"p5": 0.05, "p50": 0.50, "p95": 0.95}
+ANSWER = "uncertainty.json"
 
 _SIDE = Column("side", "s", "", "the plan or an alternative")
 _DRAW = Column("draw", "i", "1", "number of the draw, from 1; the same in all sides")
@@ -132,7 +132,7 @@ def write(folder: Path, found: Found, of: Answer, engine: Engine, writers: Seque
         store.write(folder / f"{name}.parquet", parquet(frame, declared))
         if name not in NOT_AS_TEXT:
             store.write(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n").encode())
-    store.write(folder / "uncertainty.json", _json(said))
+    store.write(folder / ANSWER, _json(said))
     for writer in writers:
         writer(folder)
     files = sorted(path for path in folder.iterdir() if path.suffix in (".parquet", ".csv", ".json"))
@@ -146,38 +146,33 @@ def write(folder: Path, found: Found, of: Answer, engine: Engine, writers: Seque
 
 def _run_folders(folder: Path, found: Found, engine: Engine) -> dict[str, Any]:
     """Whole run folders of the plan's draws at P5, P50 and P95, on this machine."""
-    side, draws = found.asked.base, found.draws[0]
-    chosen = chosen_rows(side, draws, found.asked.figure, FOLDERS)
-    groups: dict[tuple[float, ...], list[int]] = {}
+    side, values = found.asked.base, found.draws[0].figures[found.asked.figure]
+    if any(not of.place for of in side.inputs):
+        return {}  # a draw of the calibration is no scenario that a run folder could hold
+    chosen = folders.at_percentiles(values)
+    groups: dict[tuple[float, ...], list[tuple[str, Loaded]]] = {}
     for row in sorted(set(chosen.values())):
         simulated = tuple(float(side.columns[of.name][row]) for of in side.inputs if of.simulated)
-        groups.setdefault(simulated, []).append(row)
-    payloads = {
-        str(index): (
-            tuple(scenario_of(side.loaded, side.inputs, at(side, row).tolist()) for row in rows),
-            folder / "runs",
-        )
-        for index, rows in enumerate(groups.values())
-    }
-    here = engine if isinstance(engine, LocalEngine) else LocalEngine()
-    names: dict[int, str] = {}
-    try:
-        for index, written in here.run(write_folders, payloads):
-            rows = list(groups.values())[int(index)]
-            if isinstance(written, Failed):
-                raise runs.RunError(f"draw {rows[0] + 1}: {written.reason}; give the same command again")
-            names |= dict(zip(rows, written, strict=True))
-    finally:
-        if here is not engine:
-            here.close()
+        plan = scenario_of(side.loaded, side.inputs, at(side, row).tolist())
+        groups.setdefault(simulated, []).append((f"draw {row + 1}", plan))
+    names = folders.written(folder / "runs", groups.values(), _before(folder), engine)
     return {
         name: {
             "draw": row + 1,
-            found.asked.figure: float(draws.figures[found.asked.figure][row]),
-            "folder": f"runs/{names[row]}",
+            found.asked.figure: float(values[row]),
+            "folder": f"runs/{names[f'draw {row + 1}']}",
         }
         for name, row in chosen.items()
     }
+
+
+def _before(folder: Path) -> list[str]:
+    """Names of the run folders that the study in *folder* chose, if there is one."""
+    try:
+        said = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Path(one["folder"]).name for one in said.get("percentile_runs", {}).values()]
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

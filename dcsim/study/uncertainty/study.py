@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,15 +182,6 @@ def _span(of: Input) -> Floats:
     low, high = of.ppf(np.array([HEAT_FROM, HEAT_TO])).tolist()
     values = np.linspace(low, high, N_HEAT)
     return np.unique(np.round(values) if of.whole else values)
-
-
-def chosen_rows(side: Side, found: Evaluated, figure: str, percentiles: Mapping[str, float]) -> dict[str, int]:
-    """Draw whose figure stands at each percentile; none where a draw of the calibration is an input."""
-    values = found.figures[figure]
-    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
-    if any(not of.place for of in side.inputs) or not len(order):
-        return {}
-    return {name: int(order[max(0, int(np.ceil(share * len(order))) - 1)]) for name, share in percentiles.items()}
 
 
 def at(side: Side, row: int) -> Floats:
