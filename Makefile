@@ -10,6 +10,9 @@ export PYTHON TORCH
 demo: $(VENV)/.stamp-core
 	$(BIN)/dcsim run scenarios/baseline-10mw-h100.yaml
 
+# Tests start hundreds of processes: each keeps the bytecode of what it imports, and one thread of arithmetic.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.stamp-test
 	scripts/system-deps
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def room(path: Path) -> str:
     return "base" if name in BASE else STEP.get(name, name)
 
 
+@cache
 def imports(path: Path) -> list[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = []

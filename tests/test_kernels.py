@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from dcsim.calibration import worker  # noqa: E402
 from dcsim.calibration.device import Device, choose, visible  # noqa: E402
-from dcsim.calibration.kernels import KERNELS, OPT_IN, checkpoint, collectives, gemm, training_step  # noqa: E402  # noqa: E402
+from dcsim.calibration.kernels import KERNELS, OPT_IN, checkpoint, collectives, gemm, training_step  # noqa: E402
 from dcsim.calibration.kernels.common import Bench  # noqa: E402
 from dcsim.calibration.kernels.levels import Level, split  # noqa: E402
 from dcsim.calibration.kernels.models import Gpt, Recommender, ResNet, Shape  # noqa: E402
@@ -16,6 +16,8 @@ from dcsim.calibration.meters import State  # noqa: E402
 from dcsim.calibration.worker import BusyError, Place, place  # noqa: E402
 
 from dcsim.errors import UsageError  # noqa: E402
+
+torch.set_num_threads(1)  # as a worker does; tests share the processor
 
 
 def bench(folder, **given):
@@ -47,7 +49,7 @@ def test_a_point_keeps_the_state_of_the_device_at_each_sample(tmp_path):
 
 
 def test_products_are_those_of_the_model_that_was_asked_for(tmp_path):
-    found = gemm.products(bench(tmp_path, model="llama3.1-8b"))
+    found = gemm.products(bench(tmp_path, model="llama3.1-8b"), "bf16")
     assert found["qkv"] == (256, 6144, 4096)
     assert found["up"] == (256, 2 * 14336, 4096)
     assert found["output"] == (256, 128256, 4096)
@@ -69,7 +71,7 @@ def test_a_token_at_a_time_gives_the_logits_of_the_whole_prompt():
 @pytest.mark.parametrize("name", training_step.MODELS)
 def test_a_network_learns(tmp_path, name):
     torch.manual_seed(0)
-    module, inputs, _ = training_step.MODELS[name](bench(tmp_path))
+    module, inputs, _ = training_step.MODELS[name](bench(tmp_path), "fp32")
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
     losses = []
     for _ in range(4):

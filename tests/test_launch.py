@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -12,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from click import ClickException
+from dcsim.calibration.cli import calibrate
 from dcsim.calibration.launch import Ask, several_hosts
 from dcsim.calibration.profile import profile, write
 from plans import small
@@ -20,6 +23,7 @@ from test_machine import session
 
 from dcsim import pipeline, runs
 from dcsim.catalog.machines import read
+from dcsim.errors import DcsimError
 
 pytest.importorskip("torch")
 LOOPBACK = socket.inet_ntoa(bytes([127, 0, 0, 1]))
@@ -48,10 +52,18 @@ def wait_for(condition, seconds=30.0):
     return False
 
 
+def quick(out, seed, *words):
+    return ["--quick", "--device", "cpu", "--out", str(out), "--seed", str(seed), *words]
+
+
+def asked(*words):
+    """What the command does, in this process."""
+    calibrate(quick(*words), standalone_mode=False)
+
+
 def started(out, seed, *words, **env):
-    command = [DCSIM, "calibrate", "--quick", "--device", "cpu", "--out", str(out), "--seed", str(seed), *words]
     return subprocess.Popen(
-        command,
+        [DCSIM, "calibrate", *quick(out, seed, *words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,7 +76,7 @@ def started(out, seed, *words, **env):
 def test_a_quick_run_on_two_ranks_gives_a_whole_profile(tmp_path):
     out = tmp_path / "machine.json"
     process = started(out, 1, "--nproc", "2")
-    told, errors = process.communicate(timeout=600)
+    told, errors = process.communicate(timeout=280)
     assert process.returncode == 0, errors
     body = read(out)
     assert (body["kind"], body["quick"], body["device"]["ranks"]) == ("demonstration", True, 2)
@@ -118,14 +130,13 @@ def test_what_cannot_be_is_refused(tmp_path, words, code, rule):
 
     if "cuda" in words and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    process = started(tmp_path / "machine.json", 3, *words)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == code
-    assert rule in errors
+    with pytest.raises((DcsimError, ClickException), match=re.escape(rule)) as fault:
+        asked(tmp_path / "machine.json", 3, *words)
+    assert fault.value.exit_code == code
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kernel", ["", "attention", "collectives", "training_step"])
+@pytest.mark.parametrize("kernel", ["", "collectives", "training_step"])
 def test_a_rank_killed_at_any_point_ends_the_run_with_a_message_and_no_profile(tmp_path, kernel):
     (tmp_path / "out").mkdir()
     seed = str(90001 + len(kernel))
@@ -212,10 +223,9 @@ def test_slurm_starts_the_same_worker(tmp_path):
     assert json.loads((tmp_path / "s.json").read_text())["device"]["ranks"] == 2
 
 
-def test_lines_for_several_hosts_are_printed_and_nothing_is_run(tmp_path):
-    process = started(tmp_path / "machine.json", 90060, "--nnodes", "4", "--nproc", "8")
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+def test_lines_for_several_hosts_are_printed_and_nothing_is_run(tmp_path, capsys):
+    asked(tmp_path / "machine.json", 90060, "--nnodes", "4", "--nproc", "8")
+    told = capsys.readouterr().out
     assert "torchrun --nnodes 4 --nproc-per-node 8" in told
     assert "dcsim calibrate fit session-0.json" in told
     assert list(tmp_path.iterdir()) == []

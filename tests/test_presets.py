@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from importlib.resources import files as resources
 from pathlib import Path
 
@@ -21,13 +22,15 @@ from dcsim.errors import RangeError, UnknownNameError
 from dcsim.validate.common import read, shipped_cases
 from dcsim.validate.suites import SUITES
 
+again = cache(files)
+
 
 def test_presets_fitted_again_are_the_shipped_ones():
-    assert differences(files(), folder() / "profiles") == []
+    assert differences(again(), folder() / "profiles") == []
 
 
 def test_a_changed_parameter_is_found(tmp_path):
-    done = files()
+    done = again()
     name, text = next((name, text) for name, text in done.items() if name.name.endswith("dense.json"))
     for path, other in done.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,7 @@ def test_validation_cases_are_the_measurements(name):
 
 
 def test_every_other_fit_frees_at_most_half_its_rows_and_names_its_input():
-    found = [(path, json.loads(text)) for path, text in files().items()]
+    found = [(path, json.loads(text)) for path, text in again().items()]
     fits = [record for _, records in found if isinstance(records, list) for record in records if "note" in record]
     assert fits
     for record in fits:

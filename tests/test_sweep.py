@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,19 +234,29 @@ def test_interrupted_killed_and_resumed_or_on_a_cluster_it_gives_the_same_bytes(
     assert months.groupby("run").size().nunique() == 1
     assert not list((tmp_path / "whole" / "waiting").iterdir())
     results = tmp_path / "cut" / "results"
-    for end, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        before = len(list(results.glob("*.parquet")))
-        process = subprocess.Popen(
-            [DCSIM, "sweep", plan, *VARY[:2], "--workers=1", "--out=cut"],
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        until(lambda n=before: len(list(results.glob("*.parquet"))) > n, "one more result")
-        process.send_signal(end)
-        assert process.wait(PATIENCE_S) == code
-        assert ("what is finished is kept in cut" in process.stderr.read()) == (end == signal.SIGINT)
-        process.stderr.close()
+
+    def cut_twice():
+        """Interrupt the study after its first result and kill it after the next; false if it ended first."""
+        shutil.rmtree(tmp_path / "cut", ignore_errors=True)
+        for end, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+            before = len(list(results.glob("*.parquet")))
+            process = subprocess.Popen(
+                [DCSIM, "sweep", plan, *VARY[:2], "--workers=1", "--out=cut"],
+                cwd=tmp_path,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            until(lambda n=before: len(list(results.glob("*.parquet"))) > n, "one more result")
+            process.send_signal(end)
+            told = process.communicate(timeout=PATIENCE_S)[1]
+            if process.returncode == 0:
+                return False
+            assert process.returncode == code
+            assert ("what is finished is kept in cut" in told) == (end == signal.SIGINT)
+        return True
+
+    until(cut_twice, "a study that is cut before it ends")
     stamps = {path: path.stat().st_mtime_ns for path in results.glob("*.parquet")}
     n_missing = 4 - len(stamps)
     monkeypatch.chdir(tmp_path)

@@ -112,7 +112,7 @@ def test_under_every_policy_each_attempt_keeps_its_limit_and_nobody_is_forgotten
         np.testing.assert_allclose(result.useful_s, run_s / 1.1)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 3000), st.integers(1, 1000), st.sampled_from(AT_LIMIT[:2]))
 def test_attempts_follow_the_arithmetic_of_checkpoints(run_s, max_s, at_limit):
     left_s, reload_s, ends, now_s = float(run_s), 0.0, [], 0.0

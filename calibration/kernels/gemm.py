@@ -8,10 +8,10 @@ from dcsim.catalog.hardware import transformer
 
 from ..protocol import Point
 from .common import DTYPES, Bench
-from .models import SHAPES
+from .models import trained
 
 SIZES = {
-    ("cpu", True): (64, 256, 512, 768),
+    ("cpu", True): (64, 128, 256, 512),
     ("cpu", False): (64, 128, 256, 512, 1024, 2048),
     ("cuda", True): (512, 1024, 2048, 4096, 8192),
     ("cuda", False): (256, 512, 1024, 2048, 4096, 8192, 16384),
@@ -34,10 +34,10 @@ def layer_products(tokens: int, hidden: int, qkv: int, inner: int, up: int, down
     }
 
 
-def products(bench: Bench) -> dict[str, Size]:
+def products(bench: Bench, dtype: str) -> dict[str, Size]:
     """Products of the model that was asked for, else of the GPT whose training step is measured."""
     if not bench.model:
-        shape = SHAPES[bench.device.kind, bench.quick]
+        shape = trained(bench.device.kind, bench.quick, dtype)
         h = shape.hidden
         return layer_products(shape.batch * shape.seq, h, 3 * h, h, 4 * h, 4 * h, shape.vocab)
     model = transformer(bench.model)
@@ -69,7 +69,7 @@ def run(bench: Bench) -> list[Point]:
     kind = bench.device.kind
     cubes = SIZES[kind, bench.quick]
     wanted: list[tuple[str, str, Size]] = [(name, "cube", (n, n, n)) for name in DTYPES for n in cubes]
-    wanted += [(name, label, size) for name in DTYPES for label, size in products(bench).items()]
+    wanted += [(name, label, size) for name in DTYPES for label, size in products(bench, name).items()]
     points = []
     for name, label, (m, n, k) in bench.shuffled(wanted):
         size = {"dtype": name, "shape": label, "m": m, "n": n, "k": k}

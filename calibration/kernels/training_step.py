@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..protocol import ENOUGH, Point, in_turn
 from .common import DTYPES, Bench
-from .models import SHAPES, Gpt, Recommender, ResNet
+from .models import Gpt, Recommender, ResNet, trained
 
 SAMPLES = {True: 8, False: 30}
 # Blocks of each stage, width, images a step and their size; tables, rows, width, samples a step.
@@ -31,20 +31,20 @@ CLASSES, DENSE, LOOKUPS = 1000, 13, 4
 Made = tuple[nn.Module, tuple[torch.Tensor, ...], dict[str, Any]]
 
 
-def _gpt(bench: Bench) -> Made:
-    shape = SHAPES[bench.device.kind, bench.quick]
+def _gpt(bench: Bench, dtype: str) -> Made:
+    shape = trained(bench.device.kind, bench.quick, dtype)
     tokens = bench.tokens(shape.vocab, shape.batch, shape.seq + 1)
     return Gpt(shape), (tokens[:, :-1], tokens[:, 1:]), dict(vars(shape))
 
 
-def _resnet(bench: Bench) -> Made:
+def _resnet(bench: Bench, dtype: str) -> Made:
     blocks, width, batch, image = IMAGES[bench.device.kind, bench.quick]
     images, labels = bench.random(batch, 3, image, image), bench.tokens(CLASSES, batch, 1).flatten()
     size = {"blocks": list(blocks), "width": width, "batch": batch, "image": image}
     return ResNet(blocks, width, CLASSES), (images, labels), size
 
 
-def _recommender(bench: Bench) -> Made:
+def _recommender(bench: Bench, dtype: str) -> Made:
     tables, rows, width, batch = CLICKS[bench.device.kind, bench.quick]
     numbers = bench.random(batch, DENSE)
     read = torch.stack([bench.tokens(rows, batch, LOOKUPS) for _ in range(tables)])
@@ -52,7 +52,7 @@ def _recommender(bench: Bench) -> Made:
     return Recommender(tables, rows, width, DENSE), (numbers, read, (numbers[:, 0] > 0).float()), size
 
 
-MODELS: dict[str, Callable[[Bench], Made]] = {"gpt": _gpt, "resnet": _resnet, "recommender": _recommender}
+MODELS: dict[str, Callable[[Bench, str], Made]] = {"gpt": _gpt, "resnet": _resnet, "recommender": _recommender}
 
 
 def run(bench: Bench) -> list[Point]:
@@ -65,7 +65,7 @@ def run(bench: Bench) -> list[Point]:
 
 def _steps(bench: Bench, name: str, dtype: str) -> list[Point]:
     torch.manual_seed(bench.seed)
-    module, inputs, size = MODELS[name](bench)
+    module, inputs, size = MODELS[name](bench, dtype)
     model = module.to(bench.device.torch)
     if bench.world > 1:
         model = DistributedDataParallel(model)
