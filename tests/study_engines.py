@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,11 @@ PATIENCE_S = 60
 
 def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def interruptible():
+    """A shell that runs the tests in the background has its children ignore interrupts; a user's does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(happens, what):

@@ -18,6 +18,7 @@ from dcsim.calibration.cli import calibrate
 from dcsim.calibration.launch import Ask, several_hosts
 from dcsim.calibration.profile import profile, write
 from plans import small
+from study_engines import interruptible
 from test_gpu_profile import RUN
 from test_machine import session
 
@@ -68,8 +69,7 @@ def started(out, seed, *words, **env):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **env},
-        # A shell that runs the tests in the background has its children ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=interruptible,
     )
 
 

@@ -4,7 +4,6 @@ import errno
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from plans import small
-from study_engines import DCSIM, LOOPBACK, PATIENCE_S, TESTS, Here, cluster, files, until
+from study_engines import DCSIM, LOOPBACK, PATIENCE_S, TESTS, Here, cluster, files, interruptible, until
 from study_tasks import starts, task, work
 from test_cli import refused
 
@@ -234,29 +233,21 @@ def test_interrupted_killed_and_resumed_or_on_a_cluster_it_gives_the_same_bytes(
     assert months.groupby("run").size().nunique() == 1
     assert not list((tmp_path / "whole" / "waiting").iterdir())
     results = tmp_path / "cut" / "results"
-
-    def cut_twice():
-        """Interrupt the study after its first result and kill it after the next; false if it ended first."""
-        shutil.rmtree(tmp_path / "cut", ignore_errors=True)
-        for end, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-            before = len(list(results.glob("*.parquet")))
-            process = subprocess.Popen(
-                [DCSIM, "sweep", plan, *VARY[:2], "--workers=1", "--out=cut"],
-                cwd=tmp_path,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            until(lambda n=before: len(list(results.glob("*.parquet"))) > n, "one more result")
-            process.send_signal(end)
-            told = process.communicate(timeout=PATIENCE_S)[1]
-            if process.returncode == 0:
-                return False
-            assert process.returncode == code
-            assert ("what is finished is kept in cut" in told) == (end == signal.SIGINT)
-        return True
-
-    until(cut_twice, "a study that is cut before it ends")
+    for end, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        before = len(list(results.glob("*.parquet")))
+        process = subprocess.Popen(
+            [DCSIM, "sweep", plan, *VARY[:2], "--workers=1", "--out=cut"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=interruptible,
+        )
+        until(lambda n=before: len(list(results.glob("*.parquet"))) > n, "one more result")
+        process.send_signal(end)
+        told = process.communicate(timeout=PATIENCE_S)[1]
+        assert process.returncode == code
+        assert ("what is finished is kept in cut" in told) == (end == signal.SIGINT)
     stamps = {path: path.stat().st_mtime_ns for path in results.glob("*.parquet")}
     n_missing = 4 - len(stamps)
     monkeypatch.chdir(tmp_path)
