@@ -8,7 +8,6 @@ from study_engines import Here
 
 from dcsim import costing, pipeline
 from dcsim.errors import InputError, UsageError
-from dcsim.model.load import load
 from dcsim.study.figures import evaluate, tasks
 from dcsim.study.figures.evaluate import EvaluationError, evaluator
 from dcsim.study.figures.inputs import CALIBRATION, TREND, check_ends, inputs_of
@@ -88,7 +87,11 @@ def test_tasks_are_cut_by_rows_where_few_simulations_share_many(tmp_path, monkey
 
 
 def test_draws_of_the_calibration_are_those_of_a_run(tmp_path):
-    loaded = load("pretraining-10mw-h100", ("plan.years=2", "uncertainty.calibration=2"))
+    loaded = small(
+        'workload.runs=[{"name": "pretrain", "model": "llama3.1-8b", "gpus": 64, "tokens": 1.0e10}]',
+        "workload.class_models={training: llama3.1-8b}",
+        "uncertainty.calibration=2",
+    )
     found = of(loaded, tmp_path)
     (one,) = found.inputs
     assert one.name == CALIBRATION
@@ -97,6 +100,7 @@ def test_draws_of_the_calibration_are_those_of_a_run(tmp_path):
     assert [one.value(number) for number in (0.0, 1.0, 2.0)] == [None, 0, 1]
     found = found.rows({CALIBRATION: np.array([0.0, 2.0])}).figures["cost_usd_per_gpu_h"]
     whole = [pipeline.answered(pipeline.prepare(loaded, draw))[0] for draw in (None, 1)]
+    assert found[0] != found[1]
     np.testing.assert_allclose(found, [of["cost_usd_per_gpu_h"]["value"] for of in whole], rtol=1e-12)
 
 
