@@ -268,6 +268,28 @@ KPIS: dict[str, Kpi] = {
 }
 
 
+# What sentences and axes call a figure.
+WORDS: dict[str, str] = {
+    "npv_usd": "NPV",
+    "npv_after_tax_usd": "NPV after tax",
+    "npv_equity_usd": "NPV to equity",
+    "cost_usd_per_gpu_h": "cost of a GPU-hour",
+    "irr_frac": "internal rate of return",
+    "irr_after_tax_frac": "internal rate of return after tax",
+    "irr_equity_frac": "internal rate of return to equity",
+    "capex_usd": "capital",
+    "opex_usd_per_year": "operating cost",
+    "peak_outlay_usd": "peak outlay",
+    "payback_years": "payback",
+    "dscr_min": "least debt service cover",
+    "pue": "PUE",
+    "facility_energy_mwh": "energy used",
+    "gpu_goodput_frac": "GPU time that became work",
+    "gpu_allocated_frac": "GPU time allocated",
+    "carbon_t": "carbon",
+    "water_m3": "water",
+}
+
 # Which way a figure is better for whoever builds and runs the plan; of those left out it depends.
 BETTER: dict[str, Literal["more", "less"]] = {
     **dict.fromkeys(

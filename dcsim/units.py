@@ -61,3 +61,9 @@ def m3_from_kg_water(water_kg: Any) -> Any:
 def kelvin_from_c(temp_c: Any) -> Any:
     """Kelvin from degrees Celsius."""
     return temp_c + KELVIN_AT_0_C
+
+
+def percent(frac: float) -> str:
+    """A share as text in percent, with a digit more next to none and all."""
+    near = 0 < frac < 0.01 or 0.99 < frac < 1
+    return f"{frac:.1%}" if near else f"{frac:.0%}"

@@ -291,3 +291,8 @@ def test_a_heat_map_is_of_two_uncertain_numbers(tmp_path, plan, monkeypatch):
         cli([*words, "--heat", "plan.seed", "economics.discount_rate"], standalone_mode=False)
     with pytest.raises(UsageError, match="named twice"):
         cli([*words, "--heat", "economics.discount_rate", "economics.discount_rate"], standalone_mode=False)
+
+
+def test_a_share_next_to_none_or_all_has_a_digit_more():
+    shares = [percent(frac) for frac in (0.0, 0.004, 0.3333, 0.9994, 1.0)]
+    assert shares == ["0%", "0.4%", "33%", "99.9%", "100%"]

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from dcsim.kpi import WORDS
+
 from ..page import number
 
 Floats = NDArray[np.float64]
@@ -20,26 +22,6 @@ TABLES = ("draws", "percentiles", "convergence", "tornado", "spider", "heat", "s
 MOST_SIDES = 8
 # Dollars from here on are written in millions, where two decimals still tell them apart.
 LARGE_USD = 1e5
-WORDS = {
-    "npv_usd": "NPV",
-    "npv_after_tax_usd": "NPV after tax",
-    "npv_equity_usd": "NPV to equity",
-    "cost_usd_per_gpu_h": "cost of a GPU-hour",
-    "irr_frac": "internal rate of return",
-    "irr_after_tax_frac": "internal rate of return after tax",
-    "irr_equity_frac": "internal rate of return to equity",
-    "capex_usd": "capital",
-    "opex_usd_per_year": "operating cost",
-    "peak_outlay_usd": "peak outlay",
-    "payback_years": "payback",
-    "dscr_min": "least debt service cover",
-    "pue": "PUE",
-    "facility_energy_mwh": "energy used",
-    "gpu_goodput_frac": "GPU time that became work",
-    "gpu_allocated_frac": "GPU time allocated",
-    "carbon_t": "carbon",
-    "water_m3": "water",
-}
 
 
 @dataclass(frozen=True)
@@ -224,12 +206,6 @@ def value_text(value: float | str | None, width: int = 10) -> str:
         except ValueError:
             return value if len(value) <= width else f"{value[: width - 1]}…"
     return number(value)
-
-
-def share(frac: float) -> str:
-    """A share of the draws in percent, with a digit more next to none and all."""
-    near = 0 < frac < 0.01 or 0.99 < frac < 1
-    return f"{frac:.1%}" if near else f"{frac:.0%}"
 
 
 def is_constant(values: Floats) -> bool:

@@ -3,9 +3,11 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from dcsim.units import percent
+
 from ..chart import Chart
 from ..page import number
-from .folder import Floats, Study, is_constant, label, share
+from .folder import Floats, Study, is_constant, label
 
 # Ink that stands out from every colour of both scales, on light and dark pages alike.
 INK = "#111111"
@@ -95,7 +97,7 @@ def _finding(study: Study, x: Floats, y: Floats, z: Floats, names: list[str], si
     second = float(np.clip(singles[1], y[0], y[-1]))
     row = np.array([np.interp(second, y, z[:, i]) for i in range(len(x))])
     at = crossing(x, row, singles[0])
-    whole = f"{m.words} is above 0 in {share(float((known > 0).mean()))} of the map"
+    whole = f"{m.words} is above 0 in {percent(float((known > 0).mean()))} of the map"
     if at is None:
         return f"{whole}, and {'never' if np.nanmax(row) < 0 else 'always'} with {names[1]} at {number(second)}"
     rises = np.interp(at, x, row) <= row[np.searchsorted(x, at, side="right").clip(max=len(x) - 1)]

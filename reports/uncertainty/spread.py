@@ -6,8 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from dcsim.units import percent
+
 from ..chart import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, YELLOW, Chart
-from .folder import Floats, Measure, Study, is_constant, share
+from .folder import Floats, Measure, Study, is_constant
 
 FEWEST_BINS, MOST_BINS = 8, 50
 N_CURVE = 200
@@ -201,11 +203,11 @@ def distribution(study: Study) -> Chart:
         most = "lowest" if study.less_is_better else "highest"
         finding = f"{best['name']} has the {most} mean {m.words}, {m.full(best['mean'])}"
         if best["loss_frac"] is not None:
-            finding += f"; it is below 0 in {share(best['loss_frac'])} of the draws"
+            finding += f"; it is below 0 in {percent(best['loss_frac'])} of the draws"
     elif is_constant(values):
         finding = f"{what} is {m.full(best['p50'])} in every draw"
     elif best["loss_frac"] is not None:
-        finding = f"{what} is below 0 in {share(best['loss_frac'])} of the draws: {spread}"
+        finding = f"{what} is below 0 in {percent(best['loss_frac'])} of the draws: {spread}"
     else:
         finding = f"{what} is {m.text(best['p10'])} to {m.full(best['p90'])} in 80% of the draws"
         finding += f", {m.text(best['p50'])} in the middle"
@@ -274,7 +276,7 @@ def differences(study: Study) -> Chart | None:
     lead = max(others, key=lambda side: sign * side["delta_mean"])
     ends = f"P10 {m.text(lead['delta_p10'], True)}, P90 {m.text(lead['delta_p90'], True)}"
     finding = (
-        f"{lead['name']} is better than {plan['name']} in {share(lead['better_frac'])} of the draws: "
+        f"{lead['name']} is better than {plan['name']} in {percent(lead['better_frac'])} of the draws: "
         f"{m.full(lead['delta_mean'], True)} on average, {ends}"
     )
     figure = _rows(of, m, f"difference of {m.words} to {plan['name']} [{m.unit or '1'}]", True)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from dcsim.kpi import KPIS
+from dcsim.kpi import KPIS, WORDS
+from dcsim.units import percent
 
 from ..page import number
-from .folder import WORDS, Measure, Study, measure, share
+from .folder import Measure, Study, measure
 
 METHODS = {"latin": "Latin hypercube", "sobol": "Sobol points"}
 LEVELS = ("p5", "p10", "p50", "p90", "p95")
@@ -64,13 +65,13 @@ def _delta(study: Study, side: dict[str, Any]) -> str:
     m = study.figure
     return (
         f": {m.text(side['delta_mean'], True)} ± {m.error(2 * side['delta_se'])}, better in "
-        f"{share(side['better_frac'])} of the draws"
+        f"{percent(side['better_frac'])} of the draws"
     )
 
 
 def _loss(side: dict[str, Any]) -> str:
     low, high = side["loss_bounds_frac"]
-    return f"{share(side['loss_frac'])} ({low:.1%} to {high:.1%})"
+    return f"{percent(side['loss_frac'])} ({low:.1%} to {high:.1%})"
 
 
 def _bounds(study: Study, side: dict[str, Any], level: str) -> str:
@@ -100,7 +101,7 @@ def sides(study: Study) -> list[dict[str, Any]]:
     found.append(_row("mean of the worst twentieth", [m.text(side["cvar5"]) for side in of]))
     deltas = [f"{m.text(side['delta_mean'], True)} ± {m.error(2 * side['delta_se'])}" for side in others]
     ends = [f"{m.text(side['delta_p10'], True)} to {m.text(side['delta_p90'], True)}" for side in others]
-    better = [share(side["better_frac"]) for side in others]
+    better = [percent(side["better_frac"]) for side in others]
     return [
         *found,
         _row(f"difference to {plan['name']}", ["", *deltas], "mean ± two standard errors, paired"),

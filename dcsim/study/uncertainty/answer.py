@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from dcsim.errors import UsageError
-from dcsim.kpi import BETTER, KPIS
+from dcsim.kpi import BETTER, KPIS, WORDS
 from dcsim.study.figures.inputs import Floats
 from dcsim.study.uncertainty import statistics
 from dcsim.study.uncertainty.study import Found
 from dcsim.study.uncertainty.tables import tables
+from dcsim.units import percent
 
 # Draws that a mean and its error need.
 FEWEST = 2
@@ -173,7 +174,7 @@ def _recommendation(found: Found, sides: list[dict[str, Any]], best: int) -> lis
     """Sentences, the one to act on first."""
     asked = found.asked
     take, base = sides[best], sides[0]
-    what, unit = name_of(asked.figure), KPIS[asked.figure].unit
+    what, unit = WORDS.get(asked.figure, asked.figure), KPIS[asked.figure].unit
     said = []
     size = max(abs(take[name]) for name in ("p10", "p50", "p90"))
     p10, p50, p90 = (amount(take[name], unit, size) for name in ("p10", "p50", "p90"))
@@ -182,26 +183,26 @@ def _recommendation(found: Found, sides: list[dict[str, Any]], best: int) -> lis
         if base["loss_frac"] is None:
             said.append(f"{spread[0].upper()}{spread[1:]}.")
         elif base["mean"] < 0:
-            said.append(f"Do not build this as it stands: it loses money in {base['loss_frac']:.0%} of the draws.")
+            said.append(f"Do not build this as it stands: it loses money in {percent(base['loss_frac'])} of the draws.")
         elif base["loss_frac"] > 0.1:
-            said.append(f"Worth it on average, at a risk: it loses money in {base['loss_frac']:.0%} of the draws.")
+            said.append(f"Worth it on average, at a risk: it loses money in {percent(base['loss_frac'])} of the draws.")
         else:
-            said.append(f"Worth it: it loses money in {base['loss_frac']:.1%} of the draws.")
+            said.append(f"Worth it: it loses money in {percent(base['loss_frac'])} of the draws.")
     elif best == 0:
         nearest = max(sides[1:], key=lambda side: _good(asked.figure, np.array(side["mean"])).item())
         said.append(
             f"Keep {base['name']}: no alternative has a better mean; {nearest['name']} is better in "
-            f"{nearest['better_frac']:.0%} of the draws."
+            f"{percent(nearest['better_frac'])} of the draws."
         )
     else:
         said.append(
-            f"Take {take['name']}: better than {base['name']} in {take['better_frac']:.0%} of the draws, by "
+            f"Take {take['name']}: better than {base['name']} in {percent(take['better_frac'])} of the draws, by "
             f"{amount(abs(take['delta_mean']), unit)} on average (standard error {amount(take['delta_se'], unit)})."
         )
     if base["loss_frac"] is not None or len(sides) > 1:
         said.append(f"{spread[0].upper()}{spread[1:]}.")
     if len(sides) > 1 and take["loss_frac"] is not None:
-        said.append(f"It loses money in {take['loss_frac']:.0%} of the draws.")
+        said.append(f"It loses money in {percent(take['loss_frac'])} of the draws.")
     if take["loss_frac"] is not None and take["mean"] < 0 and len(sides) > 1:
         said.append("Even that one loses money on average: building nothing is worth 0.")
     if take["loss_frac"] is not None:
@@ -214,17 +215,6 @@ def _recommendation(found: Found, sides: list[dict[str, Any]], best: int) -> lis
     ]
     said.append(f"Over the draws it follows {' and '.join(first)} most, by rank correlation.")
     return said
-
-
-def name_of(figure: str) -> str:
-    """A key figure as a sentence calls it."""
-    known = {
-        "npv_usd": "NPV",
-        "npv_after_tax_usd": "NPV after tax",
-        "npv_equity_usd": "NPV to equity",
-        "cost_usd_per_gpu_h": "the cost of a GPU-hour",
-    }
-    return known.get(figure, figure)
 
 
 def amount(value: float, unit: str, size: float | None = None) -> str:
