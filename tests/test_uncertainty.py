@@ -19,6 +19,7 @@ from dcsim.errors import RangeError, UsageError
 from dcsim.kpi import BETTER, KPIS
 from dcsim.study.uncertainty import statistics
 from dcsim.study.uncertainty.asked import asked
+from dcsim.units import percent
 
 STATED = """
 extends: baseline-10mw-h100
