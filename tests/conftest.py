@@ -1,5 +1,6 @@
 """Reference data, programs of the system, and a count of what was skipped for want of them."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -46,6 +47,12 @@ def need_program(*names: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI needs one of: {', '.join(names)}")
     pytest.skip(f"not installed: {', '.join(names)}")
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of every later search for cycles."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -47,6 +47,9 @@ __all__ = [
     "simulate_pools",
 ]
 
+# Jobs from which on the state of a simulation is freed as soon as it ends.
+WORTH_FREEING = 20_000
+
 
 @dataclass(frozen=True)
 class PoolResult:
@@ -225,9 +228,10 @@ def simulate_pools(
         )
         found.append(PoolResult(rows[kept], outcome if routes is None else outcome.of(kept)))
     # SimPy's environment, processes and the dispatchers refer to each other; a plan's worth of state is worth freeing
-    # now.
+    # now, that of a short log is not: to look for it takes a tenth of a second and more.
     del dispatchers, dispatcher, clock, arrivals, env
-    gc.collect()
+    if len(jobs) > WORTH_FREEING:
+        gc.collect()
     return tuple(found)
 
 
