@@ -162,3 +162,17 @@ def test_editors_are_told_that_a_scalar_may_be_a_distribution():
         of = definitions[place.rsplit("/", 1)[1]]
         assert "base" in of["properties"]
         assert "distribution" in of["required"]
+
+
+def test_faults_of_distributions_and_of_plain_values_are_told_at_once():
+    with pytest.raises(InputError) as fault:
+        small(
+            "economics.discount_rate={distribution: nromal, mean: 0.1, sd: 0.02}",
+            "economics.contingency_frac=-1",
+            "plan.years={distribution: uniform, low: 3, high: 1}",
+        )
+    assert [of.path for of in fault.value.problems] == [
+        "economics.contingency_frac",
+        "economics.discount_rate.distribution",
+        "plan.years",
+    ]

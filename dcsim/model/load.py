@@ -91,12 +91,17 @@ def load(source: str | Path, sets: tuple[str, ...] = ()) -> Loaded:
     for text in sets:
         _override(tree, text)
     uncertain, faults = take_uncertain(tree, lambda place: _kind(place, tree), lambda: 12 * _years(tree))
-    if not faults:
-        values = {key: value for key, value in tree.values.items() if key != "extends"}
+    values = {key: value for key, value in tree.values.items() if key != "extends"}
+    problems = [_problem(tree, path, *fault) for fault in faults]
+    try:
         scenario = checked(Scenario, values, tree, path)
-        faults = _uncorrelated(scenario, uncertain, tree)
-    if faults:
-        raise InputError(str(path), [_problem(tree, path, *fault) for fault in faults])
+    except InputError as error:
+        # What holds a faulty distribution has no value there yet, so what is wrong with that says nothing.
+        others = [of for of in error.problems if not any(_holds(of.path, fault.path) for fault in problems)]
+        raise InputError(str(path), problems + others) from None
+    problems += [_problem(tree, path, *fault) for fault in _uncorrelated(scenario, uncertain, tree)]
+    if problems:
+        raise InputError(str(path), problems)
     return Loaded(scenario, path, paths, tree, uncertain)
 
 
@@ -126,6 +131,11 @@ def _uncorrelated(scenario: Scenario, uncertain: tuple[Uncertain, ...], tree: Tr
         for name in stated.between
         if name not in known and not _is_stated(name, tree)
     ]
+
+
+def _holds(name: str, inner: str) -> bool:
+    """Whether *inner* is written as a part of *name*, or as that itself."""
+    return not name or inner == name or inner.startswith((f"{name}.", f"{name}["))
 
 
 def _is_stated(name: str, tree: Tree) -> bool:
